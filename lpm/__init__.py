@@ -1,0 +1,28 @@
+"""lpm: simulate large populations with differentiable, vectorised transition functions."""
+
+from .aggregates import count as count, share as share
+from .axes import Array as Array, Bool as Bool, Float as Float, Int as Int, Scalar as Scalar
+from .contacts import hazard as hazard, infections as infections
+from .demography import birth as birth, death as death
+from .draw import Draw as Draw
+from .errors import (
+    DataError as DataError,
+    FittingError as FittingError,
+    LpmError as LpmError,
+    PersonaError as PersonaError,
+    ScenarioError as ScenarioError,
+    SimulationError as SimulationError,
+)
+from .fields import (
+    constant as constant,
+    parameter as parameter,
+    policy as policy,
+    variable as variable,
+)
+from .networks import Graph as Graph, Groups as Groups, Lattice as Lattice, Mixing as Mixing
+from .params import Params as Params
+from .population import Population as Population
+from .scenario import Scenario as Scenario, every as every
+from .simulation import ensemble as ensemble, simulate as simulate
+from .state import State as State
+from .trajectory import Trajectory as Trajectory, load as load

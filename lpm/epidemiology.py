@@ -1,0 +1,206 @@
+"""Reproduction numbers: infectiousness profiles, next-generation matrices and their scale.
+
+R0 here is the spectral radius of the next-generation matrix: the mean number of people whom a
+typical infected person infects directly in a population that is wholly susceptible, people typed
+by age band. Source: Diekmann, Heesterbeek & Metz (1990).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import gammainc
+
+from .axes import Array, Float, Scalar
+from .errors import ScenarioError
+from .population import Population
+
+LONGEST = 40  # Days an infectiousness profile can cover.
+_POWER_STEPS = 60
+_BISECTIONS = 40
+
+
+def gamma_profile(
+    mean: float | Scalar,
+    sd: float | Scalar,
+    *,
+    latent: float | Scalar,
+    infectious: float | Scalar,
+    while_latent: float | Scalar,
+    while_infectious: float | Scalar,
+) -> Float[Array, " day"]:
+    """Share of a person's infectiousness on each day after infection; entry 0 is unused.
+
+    Daily increments of a gamma distribution, weighted by stage (`while_latent` up to day `latent`,
+    `while_infectious` for `infectious` days after it, then nothing) and scaled to sum to 1.
+
+    Args:
+        mean, sd: of the gamma distribution, in days.
+        latent, infectious: length of the two stages, in days.
+        while_latent, while_infectious: relative infectiousness of the two stages.
+    """
+    day = jnp.arange(LONGEST + 1, dtype=jnp.float32)
+    shape, scale = (mean / sd) ** 2, sd**2 / mean
+    # jax differentiates gammainc by its bound; the shape is a constant of the disease here.
+    reached = gammainc(jax.lax.stop_gradient(shape), day / scale)
+    weight = jnp.diff(reached, prepend=0.0)
+    stage = jnp.where(day <= latent, while_latent, while_infectious)
+    weight = weight * stage * (day > 0) * (day <= latent + infectious)
+    return weight / jnp.sum(weight)
+
+
+class Setting(NamedTuple):
+    """Pairs of people who share a group, by the size of the group.
+
+    Attributes:
+        others: mean number of others of class a in a group of `size` people, met by a person of
+            class b; [size, a, b], averaged over all people of class b.
+        sizes: number of people in the groups of each entry, [size].
+    """
+
+    others: Float[np.ndarray, "size mine theirs"]
+    sizes: Float[np.ndarray, " size"]
+
+
+def setting(population: Population, column: str, class_of: str, num_classes: int) -> Setting:
+    """Who shares the groups of `column`, by group size and class; counted on the host.
+
+    Raises:
+        DataError: no such column.
+    """
+    group, kind = (population.host(name).astype(np.int64) for name in (column, class_of))
+    people = np.bincount(kind, minlength=num_classes).astype(float)
+    group, kind = group[group >= 0], kind[group >= 0]
+    count = population.num_groups(column)
+    members = np.bincount(group * num_classes + kind, minlength=count * num_classes)
+    members = members.reshape(count, num_classes).astype(float)
+    size = members.sum(axis=1).astype(int)
+    found = np.unique(size[size > 1])
+    pairs = np.stack([_pairs(members[size == n]) for n in found]) if len(found) else None
+    if pairs is None:
+        return Setting(np.zeros((1, num_classes, num_classes)), np.ones(1))
+    return Setting(pairs / np.maximum(people, 1), found.astype(float))
+
+
+def _pairs(members: np.ndarray) -> np.ndarray:
+    return members.T @ members - np.diag(members.sum(axis=0))
+
+
+def next_generation(
+    scale: float | Scalar,
+    susceptibility: Float[Array, " age"],
+    settings: Sequence[tuple[Setting, Float[Array, " size"]]],
+    mixing: Float[Array, "mine theirs"],
+    people: Float[Array, " age"],
+) -> Float[Array, "mine theirs"]:
+    """Next-generation matrix: people of class a infected directly by one person of class b.
+
+    A pair in a group meets with one total hazard over the whole infectious period, so the chance
+    is `1 - exp(-hazard)`: repeated contacts within a household are not counted twice.
+
+    Args:
+        scale: transmissions per contact over a whole infectious period.
+        susceptibility: relative susceptibility of each class.
+        settings: group settings with the contacts per day of a pair in a group of each size.
+        mixing: contacts per day of a person of class a with class b at large.
+        people: number of people of each class.
+    """
+    total = jnp.zeros_like(mixing)
+    for pairs, contacts in settings:
+        hazard = scale * susceptibility[None, :] * contacts[:, None]
+        chance = -jnp.expm1(-hazard)
+        total = total + jnp.sum(jnp.asarray(pairs.others) * chance[:, :, None], axis=0)
+    per_person = people[:, None] / jnp.maximum(people[None, :], 1)
+    return total + scale * susceptibility[:, None] * mixing * per_person
+
+
+def spectral_radius(matrix: Float[Array, "mine theirs"]) -> Scalar:
+    """Largest eigenvalue of a non-negative matrix, by power iteration; differentiable."""
+    size = matrix.shape[0]
+    right, left = jnp.full(size, 1.0 / size), jnp.full(size, 1.0 / size)
+
+    def improve(_: int, pair: tuple[Array, Array]) -> tuple[Array, Array]:
+        right, left = matrix @ pair[0], pair[1] @ matrix
+        return right / jnp.sum(right), left / jnp.sum(left)
+
+    right, left = jax.lax.stop_gradient(jax.lax.fori_loop(0, _POWER_STEPS, improve, (right, left)))
+    # The Rayleigh quotient has the eigenvalue's own first derivative with the vectors held.
+    return left @ matrix @ right / (left @ right)
+
+
+def typical_infected(matrix: Float[Array, "mine theirs"]) -> Float[Array, " age"]:
+    """Shares of each class among the infected once the early growth has settled."""
+    start = jnp.full(matrix.shape[0], 1.0 / matrix.shape[0])
+    return jax.lax.fori_loop(
+        0, _POWER_STEPS, lambda _, v: (matrix @ v) / jnp.sum(matrix @ v), start
+    )
+
+
+def solve_scale(
+    reproduction: float | Scalar, matrix_at: Callable[[Scalar], Float[Array, "mine theirs"]]
+) -> Scalar:
+    """The scale at which the next-generation matrix has spectral radius `reproduction`.
+
+    `matrix_at(scale)` must grow with `scale`. Differentiable in everything `matrix_at` closes
+    over: the last step is Newton's, whose derivative is that of the implicit function.
+    """
+    target = jnp.asarray(reproduction, jnp.float32)
+
+    def excess(log_scale: Scalar) -> Scalar:
+        return jnp.log(spectral_radius(matrix_at(jnp.exp(log_scale)))) - jnp.log(target)
+
+    def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bounds
+        middle = (low + high) / 2
+        above = excess(middle) > 0
+        return jnp.where(above, low, middle), jnp.where(above, middle, high)
+
+    ends = (jnp.log(jnp.float32(1e-6)), jnp.log(jnp.float32(1e4)))
+    low, high = jax.lax.stop_gradient(jax.lax.fori_loop(0, _BISECTIONS, halve, ends))
+    middle = (low + high) / 2
+    slope = jax.lax.stop_gradient(jax.grad(excess)(middle))
+    return jnp.exp(middle - excess(middle) / slope)
+
+
+def growth_rate(reproduction: float, profile: Float[np.ndarray, " day"]) -> float:
+    """Exponential growth per day of an epidemic whose infections follow `profile`.
+
+    Solves the Euler-Lotka equation of the daily step, 1 = R0 sum_d profile[d] exp(-r d).
+
+    Raises:
+        ScenarioError: the reproduction number is not positive.
+    """
+    if not reproduction > 0:
+        raise ScenarioError(f"reproduction = {reproduction}; give a positive number")
+    profile = np.asarray(profile, float)
+    day = np.arange(len(profile))
+    low, high = -5.0, 5.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        born = reproduction * np.sum(profile * np.exp(-middle * day))
+        low, high = (middle, high) if born > 1 else (low, middle)
+    return (low + high) / 2
+
+
+def cohort_reproduction(
+    new_infections: Float[np.ndarray, " day"], profile: Float[np.ndarray, " day"]
+) -> Float[np.ndarray, " day"]:
+    """Instantaneous reproduction number Rt from the series of new infections per day.
+
+    Rt = new infections today over the infectiousness of those before; not a number where nobody
+    was infectious. Source: Cori et al. (2013), eq. 1 with the profile as generation interval.
+    """
+    new, weight = np.asarray(new_infections, float), np.asarray(profile, float)
+    pressure = np.convolve(new, weight)[: len(new)]
+    return np.divide(new, pressure, out=np.full_like(new, np.nan), where=pressure > 1e-9)
+
+
+def fatality_by_age(age: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Share of the infected who die, by age in years.
+
+    Source: Levin et al. (2020), Eur J Epidemiol 35:1123, log10(per cent) = -3.27 + 0.0524 age;
+    for COVID-19 before vaccines.
+    """
+    return (10 ** (-3.27 + 0.0524 * np.asarray(age)) / 100).astype(np.float32)

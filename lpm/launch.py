@@ -1,0 +1,231 @@
+"""From a scenario and a population to a state on the devices, and the plan to advance it."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend import core as jex
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from .axes import AGENT
+from .draw import Draw
+from .engine import FIXED, MOVING, Plan, agent_leaves, find_roles, list_checks
+from .errors import ScenarioError, SimulationError
+from .params import Params
+from .population import Population
+from .scenario import Scenario, check_state
+from .state import State
+
+ESTIMATORS = ("stop", "straight_through", "mean_field", "score")
+_WORTH_SPLITTING = 65_536  # Agents per device below which a step is faster on one.
+
+
+def key_words(key: Any) -> jax.Array:
+    """Two 32-bit words of an int seed, a JAX key, or an array of keys ([run, 2]).
+
+    Raises:
+        SimulationError: anything else.
+    """
+    if isinstance(key, bool) or key is None or isinstance(key, str | float):
+        raise SimulationError(f"key = {key!r}; give an int or a jax.random.key")
+    if isinstance(key, int | np.integer):
+        key = jax.random.key(int(key))
+    if isinstance(key, Sequence):
+        return jnp.stack([key_words(k) for k in key])
+    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        key = jax.random.key_data(key)
+    if key.dtype != jnp.uint32 or key.shape[-1] < 2:
+        raise SimulationError(f"key is {key.dtype}{list(key.shape)}; give an int or jax.random.key")
+    words = key[..., :2]
+    for k in range(2, key.shape[-1] - 1, 2):
+        words = words ^ key[..., k : k + 2]
+    return words
+
+
+def choose_mesh(devices: Any, capacity: int) -> Mesh | None:
+    """Mesh over the devices of a run; `None` for one.
+
+    `devices=None` takes all there are where each gets enough agents to be worth it.
+
+    Raises:
+        SimulationError: more devices than there are.
+    """
+    there = jax.devices()
+    if devices is None:
+        count = len(there) if capacity >= _WORTH_SPLITTING * len(there) else 1
+        devices = there[:count]
+    elif isinstance(devices, int):
+        if not 1 <= devices <= len(there):
+            raise SimulationError(f"devices = {devices}, but this machine has {len(there)}")
+        devices = there[:devices]
+    if len(devices) == 1:
+        return None
+    kind = jax.sharding.AxisType.Auto
+    return jax.make_mesh((len(devices),), (AGENT,), axis_types=(kind,), devices=devices)
+
+
+def make_plan(
+    scenario: Scenario, params: Params, estimator: str, debug: bool, every: int, mesh: Mesh | None
+) -> Plan:
+    """A plan without the parts that need a state; see `complete`.
+
+    Raises:
+        ScenarioError: an unknown estimator or a cadence below 1.
+    """
+    if estimator not in ESTIMATORS:
+        raise ScenarioError(f"estimator = {estimator!r}; it is one of {list(ESTIMATORS)}")
+    if isinstance(every, bool) or not hasattr(every, "__index__") or every < 1:
+        raise ScenarioError(f"every = {every!r}; give a whole number of steps, at least 1")
+    return Plan(
+        processes=tuple(scenario.processes),
+        observe=scenario.observe,
+        estimator=estimator,
+        debug=debug,
+        every=int(every),
+        mesh=mesh,
+        varied=tuple(params.varies(name) for name in params.knobs()),
+    )
+
+
+def initial(
+    scenario: Scenario,
+    population: Population,
+    estimator: str,
+    arrays: dict[str, Any],
+    params: Params,
+    key: jax.Array,
+) -> State:
+    """Run `init` on the population's columns."""
+    view = population.view(arrays)
+    draw = Draw(
+        key,
+        jnp.zeros((), jnp.int32),
+        "init",
+        slot=jnp.asarray(view.slot),
+        alive=jnp.asarray(view.alive),
+        sizes={AGENT: population.capacity},
+        estimator=estimator,
+    )
+    state = scenario.init(view, params, draw)
+    if not isinstance(state, State):
+        check_state(scenario.init, state, State)
+    if state.estimator != estimator:
+        state = replace(state, estimator=estimator)
+    return state
+
+
+def start(
+    scenario: Scenario,
+    population: Population,
+    plan: Plan,
+    params: Params,
+    key: jax.Array,
+) -> tuple[Plan, State]:
+    """The initial state (one lane for each row of `key` if batched) and the completed plan.
+
+    The compiled `init` is kept with the population, so that a second run does not trace again.
+    """
+    arrays = population.arrays()
+    if plan.mesh is not None:
+        sharding = NamedSharding(plan.mesh, PartitionSpec(AGENT))
+        rows = population.capacity
+        arrays = {
+            n: jax.device_put(x, sharding) if np.shape(x)[:1] == (rows,) else jnp.asarray(x)
+            for n, x in arrays.items()
+        }
+    signature = ("start", scenario.init, plan, jax.tree.structure(params))
+    if signature not in population.compiled:
+        population.compiled[signature] = _prepare(scenario, population, plan, params, key, arrays)
+    plan, begin = population.compiled[signature]
+    return plan, begin(arrays, params, key)
+
+
+def _prepare(
+    scenario: Scenario,
+    population: Population,
+    plan: Plan,
+    params: Params,
+    key: jax.Array,
+    arrays: dict[str, Any],
+) -> tuple[Plan, Any]:
+    begin = partial(initial, scenario, population, plan.estimator)
+    one_key = key[0] if plan.batched else key
+    leaves = jax.tree.leaves(params)
+    one_params = jax.tree.unflatten(
+        jax.tree.structure(params),
+        [x[0] if flag and plan.batched else x for x, flag in zip(leaves, plan.varied, strict=True)],
+    )
+    closed = jax.make_jaxpr(begin)(arrays, one_params, one_key)
+    shapes = jax.eval_shape(begin, arrays, one_params, one_key)
+    varying = _depends(closed, len(jax.tree.leaves(arrays)))
+    plan = complete(plan, shapes, one_params, one_key, population.size == population.capacity)
+    pairs = zip(plan.roles, varying, strict=True)
+    plan = replace(plan, lanes=tuple(r == MOVING or (r == FIXED and v) for r, v in pairs))
+    if not plan.batched:
+        return plan, jax.jit(begin)
+    out = jax.tree.unflatten(plan.treedef, [0 if lane else None for lane in plan.lanes])
+    varied = jax.tree.unflatten(
+        jax.tree.structure(params), [0 if flag else None for flag in plan.varied]
+    )
+    return plan, jax.jit(jax.vmap(begin, in_axes=(None, varied, 0), out_axes=out))
+
+
+def complete(plan: Plan, state: Any, params: Any, key: Any, full: bool) -> Plan:
+    """The plan with what only the state's structure tells: roles, checks and axes of leaves."""
+    plan = replace(plan, treedef=jax.tree.structure(state))
+    roles = find_roles(plan, state, params, key)
+    flags = jax.tree.unflatten(plan.treedef, list(roles))
+    checks = list_checks(state, roles, plan)
+    return replace(
+        plan,
+        roles=roles,
+        lanes=(False,) * len(roles),
+        checks=checks,
+        spare=not full or flags.alive == MOVING,
+        agents=tuple(jax.tree.leaves(agent_leaves(state))),
+    )
+
+
+def _depends(closed: Any, num_arrays: int) -> list[bool]:
+    """Per output of `init`: whether it can depend on the parameters or the key."""
+    jaxpr = closed.jaxpr
+    tainted = set(jaxpr.invars[num_arrays:])
+    for equation in jaxpr.eqns:
+        used = [v for v in equation.invars if not isinstance(v, jex.Literal)]
+        if any(v in tainted for v in used):
+            tainted.update(equation.outvars)
+    return [not isinstance(v, jex.Literal) and v in tainted for v in jaxpr.outvars]
+
+
+def free_memory() -> int | None:
+    """Bytes of main memory that can be had without swapping; `None` where it cannot be read."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+        return int(found[0]) * 1024
+    except (OSError, IndexError, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def check_memory(state: Any, lanes: int, what: str) -> None:
+    """Refuse a run whose state alone would not fit twice into free memory.
+
+    Raises:
+        SimulationError: says how much is needed and how much there is.
+    """
+    free = free_memory()
+    needed = 2 * lanes * sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
+    if free is not None and jax.default_backend() == "cpu" and needed > free:
+        raise SimulationError(
+            f"{what} needs about {needed / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free; "
+            "use fewer agents or fewer runs at a time"
+        )

@@ -1,0 +1,102 @@
+"""Groups: shared membership (household, class, workplace), where everybody meets everybody."""
+
+from typing import TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..axes import Array, Bool, Float, Int, is_traced
+from ..draw import Draw
+from ..errors import ScenarioError
+from .base import AbstractNetwork, ids, read
+from .choosing import choose_member
+
+G = TypeVar("G", bound="Groups")
+
+
+class Groups(AbstractNetwork):
+    """Agents that share a group are neighbours of each other; -1 is in no group.
+
+    No edges are stored: a sum over neighbours is the group's total less one's own value. For 0/1
+    input it is exact in groups of up to 2**24 members, on any number of devices; for other input
+    it carries the rounding of the group's total.
+
+    Example:
+        >>> home = Groups(np.array([0, 0, 1, -1]))
+        >>> home.sum(jnp.array([1.0, 0.0, 1.0, 1.0])).tolist()
+        [0.0, 1.0, 0.0, 0.0]
+
+    Attributes:
+        member_of: group of each agent, or -1.
+        num_groups: groups there can be; one above the largest id unless given.
+    """
+
+    member_of: Int[Array, " agent"]
+    num_groups: int = eqx.field(static=True)
+
+    def __init__(self, member_of: object, num_groups: int | None = None) -> None:
+        """Groups from one id per agent, in any order.
+
+        Raises:
+            ScenarioError: ids that are not integers, below -1, or not below `num_groups`; or
+                `num_groups` missing inside traced code.
+        """
+        if num_groups is None:
+            num_groups = _count_groups(member_of)
+        self.member_of = ids(member_of, "member_of", below=num_groups, none=True)
+        if self.member_of.ndim != 1:
+            raise ScenarioError(f"member_of needs one id per agent, not {self.member_of.shape}")
+        self.num_groups = max(int(num_groups), 1)
+
+    @property
+    def num_agents(self) -> int:
+        """Number of slots that the network covers."""
+        return self.member_of.shape[-1]
+
+    def totals(self, x: Float[Array, " agent"] | Bool[Array, " agent"]) -> Float[Array, " group"]:
+        """Sum of `x` over the members of each group."""
+        return jax.ops.segment_sum(self.as_weight(x), self.member_of, self.num_groups)
+
+    def spread(self, y: Float[Array, " group"]) -> Float[Array, " agent"]:
+        """The value of each agent's group; 0 for who has none.
+
+        Raises:
+            ScenarioError: `y` has not one number per group.
+        """
+        if y.shape != (self.num_groups,):
+            raise ScenarioError(f"spread needs {self.num_groups} values, one per group: {y.shape}")
+        return read(y, self.member_of)
+
+    def sum(self, x: Float[Array, " agent"] | Bool[Array, " agent"]) -> Float[Array, " agent"]:
+        """Sum of `x` over the other members of each agent's group."""
+        x = self.as_weight(x)
+        return self.spread(self.totals(x)) - jnp.where(self.member_of >= 0, x, 0)
+
+    def choose(
+        self, draw: Draw, agents: Int[Array, " event"], x: Float[Array, " agent"]
+    ) -> Int[Array, " event"]:
+        """Another member of each agent's group, in proportion to `x`; -1 where nobody has any."""
+        wanted = _group_at(self.member_of, agents)
+        uniform = read(draw.uniform("agent"), agents)
+        x = self.as_weight(x)
+        return choose_member(uniform, self.member_of, self.num_groups, wanted, x, agents)
+
+    def adopt(self: G, born: Bool[Array, " agent"], mother: Int[Array, " agent"]) -> G:
+        """The same groups where those `born` join the group of their `mother`."""
+        joined = jnp.where(born, self.member_of[mother], self.member_of)
+        return eqx.tree_at(lambda groups: groups.member_of, self, joined)
+
+
+def _group_at(member_of: Array, agents: Array) -> Array:
+    return member_of.at[agents].get(mode="fill", fill_value=-1, wrap_negative_indices=False)
+
+
+def _count_groups(member_of: object) -> int:
+    if is_traced(member_of):
+        raise ScenarioError("Groups inside traced code needs num_groups, a Python integer")
+    array = np.asarray(member_of)
+    if array.size == 0 or not np.issubdtype(array.dtype, np.integer):
+        return 1
+    return max(int(array.max()) + 1, 1)

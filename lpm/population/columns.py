@@ -1,0 +1,95 @@
+"""One column: its type, its checks and its padding."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lpm.errors import DataError, listing
+
+RESERVED = ("alive", "slot", "size", "capacity")
+NONE = -1
+_MOST_GROUPS = 1_000_000
+
+
+def is_id(name: str) -> bool:
+    """Whether a column says which group a person belongs to."""
+    return name.endswith("_id")
+
+
+def check_names(columns: Mapping[str, Any]) -> None:
+    """Refuse a population without columns, or with names that mean something else.
+
+    Raises:
+        DataError: no columns, or a reserved name.
+    """
+    if not columns:
+        raise DataError("a population needs at least one column, such as age")
+    taken = [name for name in columns if name in RESERVED]
+    if taken:
+        raise DataError(f"column names {listing(taken)} are taken by the population itself")
+
+
+def settle(name: str, values: Any) -> np.ndarray:
+    """One column as float32, int32 or bool, checked.
+
+    Raises:
+        DataError: not one value per person, text, missing or not finite values, or a bad id.
+    """
+    values = np.asarray(values)
+    if values.ndim != 1:
+        raise DataError(f"column {name!r} has shape {list(values.shape)}; give one value a person")
+    if values.dtype == np.bool_:
+        return values
+    if values.dtype.kind not in "fiu":
+        raise DataError(
+            f"column {name!r} holds {values.dtype}, not numbers; "
+            "read it with Population.from_frame, which turns text into codes"
+        )
+    if values.dtype.kind == "f":
+        _check_finite(name, values)
+    if is_id(name):
+        return _settle_id(name, values)
+    if values.dtype.kind == "f":
+        return values.astype(np.float32)
+    limits = np.iinfo(np.int32)
+    _check(name, values, (values < limits.min) | (values > limits.max), "does not fit 32 bits")
+    return values.astype(np.int32)
+
+
+def padded(name: str, values: np.ndarray, capacity: int) -> np.ndarray:
+    """`values` with -1 (a group id) or zero behind them, up to `capacity` rows."""
+    out = np.full(capacity, NONE if is_id(name) else 0, values.dtype)
+    out[: len(values)] = values
+    return out
+
+
+def _settle_id(name: str, values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind == "f":
+        _check(name, values, values != np.floor(values), "is no whole number")
+    _check(name, values, values < NONE, "is no id; ids start at 0, and -1 means none")
+    most = max(10 * len(values), _MOST_GROUPS)
+    _check(
+        name,
+        values,
+        values >= most,
+        f"is far above the {len(values)} people; renumber ids "
+        "from 0, or read them with Population.from_frame, which does",
+    )
+    return values.astype(np.int32)
+
+
+def _check_finite(name: str, values: np.ndarray) -> None:
+    missing = np.isnan(values)
+    if missing.any():
+        raise DataError(
+            f"column {name!r} has {missing.sum()} missing values, the first in row "
+            f"{missing.argmax()}; fill or drop them"
+        )
+    _check(name, values, np.isinf(values), "is not finite")
+
+
+def _check(name: str, values: np.ndarray, wrong: np.ndarray, reason: str) -> None:
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(f"{name} = {values[row]} in row {row} {reason}")

@@ -1,0 +1,100 @@
+"""Where a run came from: version, commit, seed, parameters, population and machine."""
+
+import hashlib
+import inspect
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import jax
+import jaxlib
+import numpy as np
+
+from .params import Params
+from .population import Population
+from .scenario import Scenario
+
+
+def describe_run(
+    scenario: Scenario,
+    population: Population,
+    params: Params,
+    key: Any,
+    steps: int,
+    every: int,
+    estimator: str,
+) -> dict[str, Any]:
+    """Everything needed to repeat a run, as plain JSON values."""
+    return {
+        "scenario": scenario.name,
+        "scenario_sha256": source_hash(scenario),
+        "unit": scenario.unit,
+        "steps": steps,
+        "every": every,
+        "estimator": estimator,
+        "key": np.asarray(key).tolist(),
+        "params": {
+            name: {
+                "value": np.asarray(getattr(params, name)).tolist(),
+                "role": knob.role,
+                "unit": knob.unit,
+            }
+            for name, knob in params.knobs().items()
+        },
+        "population": {
+            "size": population.size,
+            "capacity": population.capacity,
+            "fingerprint": population.fingerprint,
+        },
+        "lpm": package_version(),
+        "commit": commit(),
+        "jax": jax.__version__,
+        "jaxlib": jaxlib.__version__,
+        "device": f"{jax.devices()[0].device_kind} x {len(jax.devices())}",
+        "python": platform.python_version(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def identity(about: dict[str, Any]) -> dict[str, Any]:
+    """The part of a description that must agree for a run to be continued."""
+    loose = ("started", "commit", "python", "device")
+    return {name: value for name, value in about.items() if name not in loose}
+
+
+def source_hash(scenario: Scenario) -> str:
+    """Hash of the scenario's file, or of its functions' names where there is no file."""
+    try:
+        text = Path(inspect.getfile(scenario.init)).read_bytes()
+    except (OSError, TypeError):
+        text = repr([scenario.name, *(str(p) for p in scenario.processes)]).encode()
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def package_version() -> str:
+    """Installed version of lpm, or "unknown" when run from bare files."""
+    try:
+        return version("lpm")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def commit() -> str:
+    """Commit of the checkout lpm runs from, with a plus sign if changed; empty if installed."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return ""
+    try:
+        head = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return head.stdout.strip()

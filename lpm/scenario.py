@@ -1,0 +1,208 @@
+"""Scenario: init, processes, observe, params and horizon in one object."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from .axes import axis_names, hints, is_array
+from .draw import Draw
+from .errors import ScenarioError, listing, unknown
+from .params import Params, html_table
+from .population import Population
+from .state import State
+
+S = TypeVar("S", bound=State)
+P = TypeVar("P", bound=Params)
+
+# How many days, hours, ... one entry of a schedule array covers.
+_SPAN = {"hour": 1 / 24, "day": 1, "week": 7, "month": 365.25 / 12, "year": 365.25}
+
+
+@dataclass(frozen=True)
+class Scenario(Generic[S, P]):
+    """A model ready to run.
+
+    Attributes:
+        init: `(population, params, draw) -> state`, the state at step 0.
+        processes: `(state, params, draw) -> state`, applied in this order at every step. All
+            agents are updated at once from the state at the start of a process (synchronous).
+        observe: `(state, params) -> {name: array}`, read after a step.
+        params: default parameters.
+        steps: default horizon.
+        unit: what one step is: "day", "year", ...
+        population: `(size, *, seed, capacity) -> Population`, who it happens to unless the caller
+            brings another population.
+        baseline: changes of params that the run is compared with, such as `{"closure": 0}`.
+
+    Raises:
+        ScenarioError: processes without distinct names, no steps, or a wrong type.
+    """
+
+    init: Callable[..., S]
+    processes: tuple[Callable[..., S], ...]
+    observe: Callable[..., Mapping[str, Any]]
+    params: P
+    steps: int = dataclasses.field(kw_only=True)
+    unit: str = dataclasses.field(kw_only=True, default="step")
+    population: Callable[..., Population] = dataclasses.field(
+        kw_only=True, default=Population.toy
+    )
+    baseline: Mapping[str, Any] = dataclasses.field(kw_only=True, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if callable(self.processes):
+            raise ScenarioError("processes must be a tuple: write (process,) for a single one")
+        for part, value in (("init", self.init), ("observe", self.observe)):
+            if not callable(value):
+                raise ScenarioError(f"{part} must be a function, not {type(value).__name__}")
+        names = [process_name(process) for process in self.processes]
+        if len(set(names)) < len(names):
+            raise ScenarioError(
+                f"two processes share a name in {names}; names seed the random streams"
+            )
+        if not isinstance(self.params, Params):
+            raise ScenarioError(f"params must be a lpm.Params, not {type(self.params).__name__}")
+        check_steps(self.steps)
+
+    @property
+    def name(self) -> str:
+        """Name of the file or module the scenario was written in."""
+        return str(getattr(self.init, "__module__", "scenario")).rsplit(".", 1)[-1]
+
+    @property
+    def purpose(self) -> str:
+        """Docstring of the scenario's file."""
+        return str(getattr(self.init, "__globals__", {}).get("__doc__") or "")
+
+    def replace(self, **changes: Any) -> "Scenario[S, P]":
+        """A copy with other params, steps or processes.
+
+        Raises:
+            ScenarioError: a name that a scenario does not have.
+        """
+        names = [field.name for field in dataclasses.fields(self)]
+        wrong = [name for name in changes if name not in names]
+        if wrong:
+            raise ScenarioError(unknown("Scenario", "part", wrong, names))
+        return dataclasses.replace(self, **changes)
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row per part: what it is and where it comes in the schedule."""
+        rows = [{"part": "init", "name": process_name(self.init), "schedule": "step 0"}]
+        rows += [
+            {"part": "process", "name": process_name(p), "schedule": f"{i}, all agents at once"}
+            for i, p in enumerate(self.processes, 1)
+        ]
+        rows += [{"part": "observe", "name": process_name(self.observe), "schedule": "after"}]
+        rows += [{"part": "horizon", "name": f"{self.steps} x {self.unit}", "schedule": ""}]
+        return rows
+
+    def _repr_html_(self) -> str:
+        return html_table(self.table()) + html_table(self.params.table())
+
+
+def process_name(process: Callable[..., Any]) -> str:
+    """Name that seeds a process's random stream.
+
+    Raises:
+        ScenarioError: a lambda, or an object without a name.
+    """
+    name = getattr(process, "__name__", None)
+    if not name or name == "<lambda>":
+        raise ScenarioError(f"{process!r} has no name; its name seeds its random stream, so use def")
+    return name
+
+
+def check_steps(steps: Any) -> int:
+    """`steps` as an int of at least one.
+
+    Raises:
+        ScenarioError: anything else.
+    """
+    if isinstance(steps, bool) or not hasattr(steps, "__index__") or int(steps) < 1:
+        raise ScenarioError(f"steps = {steps!r}; give a whole number of steps, at least 1")
+    return int(steps)
+
+
+def check_schedules(params: Params, steps: int, unit: str) -> None:
+    """Refuse a schedule array that ends before the run does.
+
+    An axis named step, hour, day, week, month or year is read as a schedule. Reading past its end
+    would repeat the last entry in silence.
+
+    Raises:
+        ScenarioError: names the field, its length and the length that would do.
+    """
+    for name in params.knobs():
+        annotation = hints(type(params))[name]
+        axes = axis_names(annotation) if is_array(annotation) else ()
+        for position, axis in enumerate(axes):
+            span = 1.0 if axis in ("step", unit) else _SPAN.get(axis, 0) / _SPAN.get(unit, math.inf)
+            if span <= 0:
+                continue
+            value = getattr(params, name)
+            length = value.shape[position + int(params.varies(name))]
+            needed = math.ceil(steps / span - 1e-9)
+            if length < needed:
+                raise ScenarioError(
+                    f"{type(params).__name__}.{name} has {length} entries along '{axis}', but "
+                    f"{steps} steps of one {unit} need {needed}"
+                )
+
+
+def every(period: int, process: Callable[..., S], *, offset: int = 0) -> Callable[..., S]:
+    """The same process, acting only at steps `offset`, `offset + period`, ... and idle between.
+
+    Raises:
+        ScenarioError: a period below 1.
+    """
+    if int(period) < 1:
+        raise ScenarioError(f"every({period!r}, ...): give a whole number of steps, at least 1")
+
+    def act(state: S, params: Any, draw: Draw) -> S:
+        due = (state.t - offset) % period == 0
+        if draw.estimator != "score":
+            return jax.lax.cond(due, lambda s: process(s, params, draw), lambda s: s, state)
+        # The log-probability of draws has to leave the branch, so both branches are computed.
+        before = draw.log_probability
+        acted = process(state, params, draw)
+        draw.discount(due, before)
+        return jax.tree.map(lambda new, old: jnp.where(due, new, old), acted, state)
+
+    act.__name__ = process_name(process)
+    act.__doc__ = process.__doc__
+    return act
+
+
+def check_state(process: Callable[..., Any], state: Any, expected: type) -> None:
+    """Refuse what a process returned unless it is the scenario's own State.
+
+    Raises:
+        ScenarioError: names the process and what came back.
+    """
+    if type(state) is not expected:
+        raise ScenarioError(
+            f"process `{process_name(process)}` must return a {expected.__name__}, "
+            f"not {type(state).__name__}"
+        )
+
+
+def check_observed(observed: Any) -> dict[str, jax.Array]:
+    """`observe`'s answer as a dict of arrays.
+
+    Raises:
+        ScenarioError: not a dict with at least one named array.
+    """
+    if not isinstance(observed, Mapping) or not observed:
+        raise ScenarioError(
+            f"observe must return a dict of named arrays, not {type(observed).__name__}"
+        )
+    wrong = [name for name in observed if not isinstance(name, str) or name in ("run", "variant")]
+    if wrong:
+        raise ScenarioError(f"observe returned the names {listing(wrong)}; use plain other words")
+    return {name: jnp.asarray(value) for name, value in observed.items()}

@@ -1,0 +1,184 @@
+"""Drive a compiled run segment by segment: stream observables, save, show progress, find faults."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .checkpoints import Checkpoints
+from .engine import Plan, advance, lanewise
+from .errors import ScenarioError, SimulationError
+from .launch import check_memory, start
+from .params import Params
+from .population import Population
+from .scenario import Scenario
+from .state import State
+
+_BUFFER_BYTES = 64 * 2**20  # Observables held on the device between two segments, at most.
+_SEGMENTS = 10  # At least this often a run comes up for progress and checkpoints.
+_MOST_ROWS = 64
+
+
+@dataclass
+class Outcome:
+    """What a run has given so far, on the host; arrays lead with a lane axis if batched."""
+
+    step: int = 0
+    rows: list[dict[str, np.ndarray]] = field(default_factory=list)
+    faults: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    snapshots: dict[int, State] = field(default_factory=dict)
+    state: State | None = None
+
+    def observed(self) -> dict[str, np.ndarray]:
+        """Observables over all rows so far, rows on the axis after the lanes'."""
+        return {name: np.concatenate([r[name] for r in self.rows]) for name in self.rows[0]}
+
+
+def run_segments(
+    scenario: Scenario,
+    population: Population,
+    plan: Plan,
+    params: Params,
+    key: jax.Array,
+    *,
+    steps: int,
+    snapshots: Sequence[int],
+    throw: bool,
+    checkpoints: Checkpoints,
+    after: Callable[[int, Outcome], None],
+) -> tuple[Plan, Outcome]:
+    """Run `steps` steps (all lanes together if batched), or continue a saved run.
+
+    `after(steps, outcome)` is called between segments with the steps just done.
+
+    Raises:
+        SimulationError: a variable left its bounds (if `throw`), or memory is short.
+    """
+    wanted = _check_snapshots(snapshots, steps)
+    plan, state = start(scenario, population, plan, params, key)
+    lanes = key.shape[0] if plan.batched else 1
+    check_memory(state, 1, f"a state of {population.capacity:,} slots x {lanes} runs")
+    plan = replace(plan, rows=_rows_per_segment(plan, state, params, steps))
+    moving, fixed = plan.split(state)
+    outcome = Outcome(faults=np.full((*key.shape[:-1], len(plan.checks)), -1, np.int32))
+    if 0 in wanted:
+        outcome.snapshots[0] = to_host(plan, moving, fixed, 0)
+    saved = checkpoints.latest()
+    if saved is not None:
+        outcome.step, outcome.faults = int(saved["step"]), saved["faults"]
+        outcome.rows = [saved["observed"]] if saved["observed"] else []
+        moving = [
+            jax.device_put(np.asarray(old), like.sharding)
+            for old, like in zip(saved["moving"], moving, strict=True)
+        ]
+        after(outcome.step, outcome)
+    faults = jnp.asarray(outcome.faults)
+    del state
+    while outcome.step < steps:
+        length = _next_stop(outcome.step, steps, plan, wanted) - outcome.step
+        at, count = jnp.int32(outcome.step), jnp.int32(length)
+        moving, faults, buffer = advance(plan, moving, fixed, at, faults, params, key, count)
+        _collect(plan, outcome, buffer, length)
+        outcome.faults = np.asarray(faults)
+        if outcome.step in wanted:
+            outcome.snapshots[outcome.step] = to_host(plan, moving, fixed, outcome.step)
+        if throw:
+            raise_faults(plan, outcome.faults, scenario.unit, population.capacity)
+        checkpoints.save(partial(_payload, outcome, moving), last=outcome.step == steps)
+        after(length, outcome)
+    outcome.state = plan.join(moving, fixed, jnp.int32(outcome.step))
+    return plan, outcome
+
+
+def _payload(outcome: Outcome, moving: Sequence[jax.Array]) -> dict[str, Any]:
+    """All that a resumed run needs beside what it recomputes from its key."""
+    return {
+        "step": np.asarray(outcome.step),
+        "faults": outcome.faults,
+        "moving": [np.asarray(x) for x in moving],
+        "observed": outcome.observed() if outcome.rows else {},
+    }
+
+
+def _collect(plan: Plan, outcome: Outcome, buffer: Any, length: int) -> None:
+    """Move the rows of one segment to the host."""
+    rows = (outcome.step + length) // plan.every - outcome.step // plan.every
+    outcome.step += length
+    if rows:
+        outcome.rows.append({name: np.asarray(x)[:rows] for name, x in buffer.items()})
+
+
+def _next_stop(step: int, steps: int, plan: Plan, wanted: Sequence[int]) -> int:
+    """Step at which the running segment ends: buffer full, a snapshot, or the end."""
+    full = (step // plan.every + plan.rows) * plan.every
+    return min([full, steps, *(s for s in wanted if s > step)])
+
+
+def _rows_per_segment(plan: Plan, state: State, params: Params, steps: int) -> int:
+    moving, fixed = plan.split(state)
+    _, seen = lanewise(plan, params)
+    shapes = jax.eval_shape(seen, jnp.int32(0), moving, fixed, params)
+    size = sum(math.prod(s.shape) * s.dtype.itemsize for s in jax.tree.leaves(shapes))
+    wish = math.ceil(steps / plan.every / _SEGMENTS)
+    return max(1, min(wish, _MOST_ROWS, _BUFFER_BYTES // max(size, 1)))
+
+
+def to_host(plan: Plan, moving: Any, fixed: Any, t: int) -> State:
+    """The whole state as NumPy arrays."""
+    return jax.tree.map(np.asarray, plan.join(moving, fixed, np.int32(t)))
+
+
+def fault_names(plan: Plan) -> list[str]:
+    """Name of each check: the variable, and the process where debugging."""
+    return [f"{name} after {place}" if place else name for place, name in plan.checks]
+
+
+def raise_faults(plan: Plan, faults: np.ndarray, unit: str, capacity: int) -> None:
+    """Say in words which variable left its bounds first, and when.
+
+    Raises:
+        SimulationError: some fault is recorded.
+    """
+    if not np.any(faults >= 0):
+        return
+    table = faults.reshape(-1, faults.shape[-1])
+    when = np.where(table >= 0, table, np.iinfo(np.int32).max)
+    lane, check = np.unravel_index(when.argmin(), when.shape)
+    step, (place, name) = when[lane, check], plan.checks[check]
+    where = f" in run {lane}" if plan.batched else ""
+    if name == "next_slot":
+        raise SimulationError(
+            f"births outgrew the {capacity} slots at {unit} {step}{where}; "
+            "give the population a larger capacity"
+        )
+    shapes = jax.tree.unflatten(plan.treedef, list(plan.roles))
+    variable = type(shapes).variables()[name]
+    by = f", after process `{place}`" if place else ""
+    left = f"left {variable.domain}" if variable.domain.bounded else "was not finite"
+    raise SimulationError(
+        f"{type(shapes).__name__}.{name} {left} at {unit} {step}{where}{by}"
+        + ("" if place else "; debug=True names the process")
+    )
+
+
+def _check_snapshots(snapshots: Sequence[int], steps: int) -> list[int]:
+    wrong = [s for s in snapshots if not 0 <= int(s) <= steps]
+    if wrong:
+        raise ScenarioError(f"snapshots {wrong} are not between step 0 and {steps}")
+    return sorted({int(s) for s in snapshots})
+
+
+def stack_states(plan: Plan, states: Sequence[State], alone: bool) -> State:
+    """Final states of several chunks of runs as one, leaves that are common to all kept once."""
+    columns = zip(*(jax.tree.leaves(state) for state in states), strict=True)
+    join = np.stack if alone else np.concatenate
+    leaves = [
+        join([np.asarray(x) for x in column]) if lane else column[0]
+        for column, lane in zip(columns, plan.lanes, strict=True)
+    ]
+    return jax.tree.unflatten(plan.treedef, leaves)

@@ -1,0 +1,358 @@
+"""The two verbs that run a scenario: `simulate` one run, `ensemble` many."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from .axes import is_traced
+from .checkpoints import Checkpoints
+from .engine import Plan, trace
+from .errors import ScenarioError, SimulationError
+from .launch import choose_mesh, key_words, make_plan, start
+from .params import Params
+from .population import Population
+from .progress import open_progress
+from .provenance import describe_run
+from .scenario import Scenario, check_schedules, check_steps
+from .segments import Outcome, fault_names, run_segments, stack_states
+from .state import State
+from .trajectory import Provenance, Trajectory, score_factor
+
+_TOGETHER = 2**20  # Slots of all runs that advance at once; beyond, runs follow each other.
+
+
+def simulate(
+    scenario: Scenario,
+    population: Population,
+    *,
+    key: Any,
+    params: Params | None = None,
+    steps: int | None = None,
+    every: int = 1,
+    snapshots: Sequence[int] = (),
+    estimator: str = "stop",
+    devices: Any = None,
+    checkpoint: str | Path | None = None,
+    progress: bool | Callable[[Trajectory], None] | None = None,
+    throw: bool = True,
+    debug: bool = False,
+) -> Trajectory:
+    """Run a scenario once.
+
+    Observables are read after steps `every`, 2 `every`, ... and leave the device segment by
+    segment, so memory does not grow with the number of steps. Under a JAX trace (grad, vmap, jit)
+    the run is one rematerialised scan: no progress, checkpoint, snapshots or raising.
+
+    Args:
+        scenario: what to run.
+        population: who it happens to.
+        key: an int or a JAX key; the same key gives the same run.
+        params: other parameters than the scenario's defaults.
+        steps: another horizon than the scenario's.
+        every: cadence of the observables, in steps.
+        snapshots: steps whose whole state is kept on the host; 0 is the initial state.
+        estimator: how a gradient passes a discrete draw: stop, straight_through, mean_field, score.
+        devices: `None` (all that are worth it), a number, or a list of JAX devices.
+        checkpoint: folder to save to between segments and to resume from.
+        progress: `True`, `False`, `None` (a bar in a terminal or notebook, nothing when piped), or
+            a function called with the trajectory so far after each segment.
+        throw: raise when a variable was not finite or left its bounds; otherwise see
+            `trajectory.faults`.
+        debug: check after every process and name it.
+
+    Raises:
+        ScenarioError: the scenario or params do not fit.
+        SimulationError: a variable left its bounds, births outgrew the slots, memory is short, or
+            the checkpoint belongs to another run.
+    """
+    params, steps = _settle(scenario, params, steps)
+    words = key_words(key)
+    if params.variants() is not None:
+        raise ScenarioError("params hold several variants; run them with lpm.ensemble")
+    if words.ndim != 1:
+        raise SimulationError(f"simulate takes one key, not {words.shape[0]}; use lpm.ensemble")
+    population, plan = _prepare(scenario, population, params, devices, estimator, debug, every)
+    if is_traced((params, words)):
+        return _traced(scenario, population, plan, params, words, steps)
+    about = describe_run(scenario, population, params, words, steps, every, estimator)
+    with open_progress(progress, steps, scenario.unit, scenario.name) as bar:
+        plan, outcome = run_segments(
+            scenario,
+            population,
+            plan,
+            params,
+            words,
+            steps=steps,
+            snapshots=snapshots,
+            throw=throw,
+            checkpoints=Checkpoints(checkpoint, about),
+            after=lambda n, now: bar(n, lambda: _trajectory(scenario, plan, now, about, every)),
+        )
+    return _trajectory(scenario, plan, outcome, about, every)
+
+
+def ensemble(
+    scenario: Scenario,
+    population: Population | Sequence[Population],
+    *,
+    keys: Any,
+    params: Params | None = None,
+    steps: int | None = None,
+    every: int = 1,
+    snapshots: Sequence[int] = (),
+    estimator: str = "stop",
+    devices: Any = None,
+    checkpoint: str | Path | None = None,
+    progress: bool | None = None,
+    throw: bool = True,
+    debug: bool = False,
+    keep_state: bool = True,
+) -> Trajectory:
+    """Run a scenario once per key, and once per variant and population where there are several.
+
+    Results are [run, row, ...]; params with one extra leading axis give [variant, run, row, ...];
+    a list of populations adds a leading axis `population`. Every run equals `simulate` with its
+    key. Small runs advance together, large ones one after the other.
+
+    Args:
+        scenario: what to run.
+        population: one population, or several.
+        keys: an array of JAX keys, or a list of ints or keys: one per run.
+        keep_state: keep the final states; they take memory for every run.
+        params, steps, every, snapshots, estimator, devices, checkpoint, progress, throw, debug: as
+            for `simulate`; snapshots need runs that advance together.
+
+    Raises:
+        ScenarioError: the scenario or params do not fit.
+        SimulationError: as for `simulate`.
+    """
+    shared = {
+        "keys": keys,
+        "params": params,
+        "steps": steps,
+        "every": every,
+        "snapshots": snapshots,
+        "estimator": estimator,
+        "devices": devices,
+        "progress": progress,
+        "throw": throw,
+        "debug": debug,
+        "keep_state": keep_state,
+    }
+    if not isinstance(population, Population):
+        folders = [None if checkpoint is None else Path(checkpoint) / f"population-{i}"
+                   for i in range(len(population))]
+        parts = [
+            ensemble(scenario, one, checkpoint=folder, **shared)
+            for one, folder in zip(population, folders, strict=True)
+        ]
+        return _stack_populations(parts)
+    params, steps = _settle(scenario, params, steps)
+    words = key_words(keys)
+    if words.ndim != 2:
+        raise SimulationError("ensemble takes several keys: jax.random.split(key, runs) or [0, 1]")
+    runs, variants = words.shape[0], params.variants()
+    population, plan = _prepare(scenario, population, params, devices, estimator, debug, every)
+    if is_traced((params, words)):
+        return _traced_ensemble(scenario, population, plan, params, words, steps)
+    about = describe_run(scenario, population, params, words, steps, every, estimator)
+    total = runs * (variants or 1)
+    together = max(1, min(total, _TOGETHER // population.capacity))
+    plan = replace(plan, batched=together > 1)
+    outcomes, rounds = [], math.ceil(total / together)
+    with open_progress(progress, steps * rounds, scenario.unit, scenario.name) as bar:
+        for first in range(0, total, together):
+            lanes = np.arange(first, min(first + together, total))
+            chosen, lane_keys = _lanes(params, words, lanes, runs, plan.batched)
+            this = plan if plan.batched else replace(plan, varied=(False,) * len(plan.varied))
+            # One folder per chunk: a finished chunk is read back, a torn one continues.
+            folder = None if checkpoint is None else Path(checkpoint) / f"runs-{first}"
+            this, outcome = run_segments(
+                scenario,
+                population,
+                this,
+                chosen,
+                lane_keys,
+                steps=steps,
+                snapshots=snapshots,
+                throw=throw,
+                checkpoints=Checkpoints(folder, about | {"lanes": lanes.tolist()}),
+                after=lambda n, now: bar(n, None),
+            )
+            outcome.state = outcome.state if keep_state else None
+            outcomes.append(outcome)
+    whole = _join(this, outcomes, keep_state)
+    trajectory = _trajectory(scenario, this, whole, about, every, lead=("run",))
+    return trajectory if variants is None else _fold_variants(trajectory, this, variants, runs)
+
+
+def _settle(scenario: Scenario, params: Any, steps: Any) -> tuple[Params, int]:
+    params = scenario.params if params is None else params
+    if type(params) is not type(scenario.params):
+        raise ScenarioError(
+            f"params is a {type(params).__name__}, but the scenario takes "
+            f"{type(scenario.params).__name__}; use scenario.params.replace(...)"
+        )
+    steps = check_steps(scenario.steps if steps is None else steps)
+    check_schedules(params, steps, scenario.unit)
+    return params, steps
+
+
+def _prepare(
+    scenario: Scenario,
+    population: Population,
+    params: Params,
+    devices: Any,
+    estimator: str,
+    debug: bool,
+    every: int,
+) -> tuple[Population, Plan]:
+    """The plan, and the population with a capacity that the devices can share."""
+    if not isinstance(population, Population):
+        raise ScenarioError(f"population is a {type(population).__name__}, not a lpm.Population")
+    mesh = choose_mesh(devices, population.capacity)
+    if mesh is not None and population.capacity % mesh.size:
+        population = population.with_capacity(population.capacity + -population.capacity % mesh.size)
+    return population, make_plan(scenario, params, estimator, debug, every, mesh)
+
+
+def _trajectory(
+    scenario: Scenario,
+    plan: Plan,
+    outcome: Outcome,
+    about: dict[str, Any],
+    every: int,
+    lead: tuple[str, ...] = (),
+) -> Trajectory:
+    observed = outcome.observed() if outcome.rows else {}
+    rows = outcome.step // every
+    if lead and observed:
+        observed = {name: np.moveaxis(x, 0, 1) for name, x in observed.items()}
+    return Trajectory(
+        time=np.arange(1, rows + 1, dtype=np.int32) * every,
+        observed=observed,
+        state=outcome.state,
+        faults=dict(zip(fault_names(plan), np.moveaxis(outcome.faults, -1, 0), strict=True)),
+        snapshots=outcome.snapshots,
+        log_probability=np.zeros((*outcome.faults.shape[:-1], rows), np.float32),
+        plain=observed,
+        lead=lead,
+        unit=scenario.unit,
+        source=Provenance(about),
+    )
+
+
+def _traced(
+    scenario: Scenario, population: Population, plan: Plan, params: Params, key: Any, steps: int
+) -> Trajectory:
+    """The differentiable run: one nested scan, faults reported and never raised."""
+    plan, state = start(scenario, population, plan, params, key)
+    state, plain, total, faults = trace(plan, state, params, key, steps)
+    rows = steps // plan.every
+    return Trajectory(
+        time=np.arange(1, rows + 1, dtype=np.int32) * plan.every,
+        observed=score_factor(plain, total) if plan.estimator == "score" else plain,
+        state=state,
+        faults=dict(zip(fault_names(plan), faults, strict=True)),
+        snapshots={},
+        log_probability=total,
+        plain=plain,
+        unit=scenario.unit,
+    )
+
+
+def _traced_ensemble(
+    scenario: Scenario, population: Population, plan: Plan, params: Params, keys: Any, steps: int
+) -> Trajectory:
+    structure = jax.tree.structure(params)
+    axes = jax.tree.unflatten(structure, [0 if flag else None for flag in plan.varied])
+    one = replace(plan, varied=(False,) * len(plan.varied))
+
+    def run(params: Params, key: jax.Array) -> Trajectory:
+        return _traced(scenario, population, one, params, key, steps)
+
+    over_runs = jax.vmap(run, in_axes=(None, 0))
+    if params.variants() is None:
+        return replace(_restore_time(over_runs(params, keys), steps, plan.every), lead=("run",))
+    whole = jax.vmap(over_runs, in_axes=(axes, None))(params, keys)
+    return replace(_restore_time(whole, steps, plan.every), lead=("variant", "run"))
+
+
+def _restore_time(trajectory: Trajectory, steps: int, every: int) -> Trajectory:
+    time = np.arange(1, steps // every + 1, dtype=np.int32) * every
+    return replace(trajectory, time=time)
+
+
+def _lanes(
+    params: Params, keys: jax.Array, lanes: np.ndarray, runs: int, batched: bool
+) -> tuple[Params, jax.Array]:
+    """Params and keys of some lanes; a lane is (variant, run) in that order."""
+    pick = lanes // runs if batched else int(lanes[0]) // runs
+    chosen = {n: getattr(params, n)[pick] for n in params.knobs() if params.varies(n)}
+    keys = keys[lanes % runs] if batched else keys[int(lanes[0]) % runs]
+    return params.replace(**chosen), keys
+
+
+def _join(plan: Plan, outcomes: list[Outcome], keep_state: bool) -> Outcome:
+    """Outcomes of successive chunks as one with a lane axis (the second of its rows)."""
+    join = np.concatenate if plan.batched else np.stack
+    names = outcomes[0].rows[0] if outcomes[0].rows else {}
+    whole = [o.observed() for o in outcomes] if names else []
+    snapshots = outcomes[0].snapshots
+    return Outcome(
+        step=outcomes[0].step,
+        rows=[{n: join([w[n] for w in whole], axis=1) for n in names}] if names else [],
+        faults=join([o.faults for o in outcomes], axis=0),
+        snapshots={s: _states(plan, [o.snapshots[s] for o in outcomes]) for s in snapshots},
+        state=_states(plan, [o.state for o in outcomes]) if keep_state else None,
+    )
+
+
+def _states(plan: Plan, states: Sequence[State | None]) -> State:
+    return stack_states(plan, [s for s in states if s is not None], alone=not plan.batched)
+
+
+def _fold_variants(trajectory: Trajectory, plan: Plan, variants: int, runs: int) -> Trajectory:
+    """[variant * run, ...] as [variant, run, ...]."""
+
+    def fold(x: Any) -> np.ndarray:
+        return np.asarray(x).reshape(variants, runs, *np.shape(x)[1:])
+
+    def fold_state(state: State) -> State:
+        leaves = zip(jax.tree.leaves(state), plan.lanes, strict=True)
+        return jax.tree.unflatten(plan.treedef, [fold(x) if lane else x for x, lane in leaves])
+
+    observed = {name: fold(x) for name, x in trajectory.observed.items()}
+    return replace(
+        trajectory,
+        observed=observed,
+        plain=observed,
+        faults={name: fold(x) for name, x in trajectory.faults.items()},
+        log_probability=fold(trajectory.log_probability),
+        state=None if trajectory.state is None else fold_state(trajectory.state),
+        snapshots={s: fold_state(x) for s, x in trajectory.snapshots.items()},
+        lead=("variant", "run"),
+    )
+
+
+def _stack_populations(parts: Sequence[Trajectory]) -> Trajectory:
+    """Trajectories of several populations along a leading axis; their states are not kept."""
+    if not parts:
+        raise SimulationError("the list of populations is empty; give at least one")
+    observed = {n: np.stack([p.observed[n] for p in parts]) for n in parts[0].observed}
+    return replace(
+        parts[0],
+        observed=observed,
+        plain=observed,
+        state=None,
+        snapshots={},
+        faults={n: np.stack([p.faults[n] for p in parts]) for n in parts[0].faults},
+        log_probability=np.stack([p.log_probability for p in parts]),
+        lead=("population", *parts[0].lead),
+        source=Provenance({"populations": [p.provenance for p in parts]}),
+    )
