@@ -1,6 +1,10 @@
 """lpm: simulate large populations with differentiable, vectorised transition functions."""
 
-from .aggregates import count as count, share as share
+from .aggregates import (
+    count as count,
+    count_by_segment as count_by,
+    share as share,
+)
 from .axes import Array as Array, Bool as Bool, Float as Float, Int as Int, Scalar as Scalar
 from .contacts import hazard as hazard, infections as infections
 from .demography import birth as birth, death as death
@@ -18,6 +22,13 @@ from .fields import (
     parameter as parameter,
     policy as policy,
     variable as variable,
+)
+from .graphs import (
+    block_graph as block_graph,
+    configuration_graph as configuration_graph,
+    preferential_attachment as preferential_attachment,
+    random_graph as random_graph,
+    small_world as small_world,
 )
 from .networks import Graph as Graph, Groups as Groups, Lattice as Lattice, Mixing as Mixing
 from .params import Params as Params

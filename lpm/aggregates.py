@@ -6,6 +6,8 @@ import jax.numpy as jnp
 from .axes import Array, Bool, Float, Int, Scalar
 
 _LIMIT = 2.0**31
+# Whole numbers add up exactly in float32 below 2**24: up to 2**14 each in a block, 2**4 in a segment.
+_BLOCK, _SEGMENT_BLOCK = 2**10, 2**20
 
 
 def count(
@@ -14,11 +16,11 @@ def count(
 ) -> Scalar:
     """Sum of `x` over the agents in `where` (all of them if not given).
 
-    The whole part of each value is added as an integer and the remainder as a float, so counts are
-    exact far beyond 2**24 agents and do not depend on the order of adding, hence not on devices or
-    empty slots. The result is the float32 nearest to that sum. With fractional values, as under
-    `mean_field`, the remainders are an ordinary float sum. A total of 2**31 or more is an ordinary
-    float sum altogether. The derivative by each `x` is 1.
+    Floats are added in blocks of 1024 agents and the blocks as integers, so counts (whole numbers
+    up to 2**14) are exact far beyond 2**24 agents and do not depend on the order of adding, hence
+    not on devices or empty slots. The result is the float32 nearest to that sum. Fractions, as
+    under `mean_field`, are an ordinary float sum, as is a total of 2**31 or more. The derivative
+    by each `x` is 1.
 
     Example:
         >>> float(count(jnp.array([1.0, 0.0, 1.0])))
@@ -52,21 +54,35 @@ def share(
 def count_by_segment(
     x: Float[Array, " agent"], ids: Int[Array, " agent"], num_segments: int
 ) -> Float[Array, " segment"]:
-    """`count` of each segment; ids outside `[0, num_segments)` belong to none."""
+    """`count` of each segment; ids outside `[0, num_segments)` belong to none.
+
+    Exact for whole numbers up to 2**4, such as flags.
+    """
     return _exact_sum(num_segments, x, ids)
 
 
-def _add(x: Array, ids: Array | None, number: int) -> Array:
-    return jnp.sum(x) if ids is None else jax.ops.segment_sum(x, ids, number)
+def _partial_sums(number: int, x: Array, ids: Array | None) -> Array:
+    """Float sums over blocks of agents, [block] or [block, segment]; one pass over the data."""
+    n = x.shape[0]
+    if ids is None:
+        whole = n - n % _BLOCK
+        blocks = jnp.sum(x[:whole].reshape(-1, _BLOCK), axis=1)
+        return jnp.append(blocks, jnp.sum(x[whole:]))
+    blocks = -(-n // _SEGMENT_BLOCK)
+    if blocks > 1:
+        inside = (ids >= 0) & (ids < number)
+        block = jnp.arange(n, dtype=ids.dtype) // _SEGMENT_BLOCK
+        ids = jnp.where(inside, ids + number * block, -1)
+    return jax.ops.segment_sum(x, ids, number * blocks).reshape(blocks, number)
 
 
 def _exact_sum_plain(number: int, x: Array, ids: Array | None) -> Array:
-    floor = jnp.floor(x)
-    whole = _add(floor.astype(jnp.int32), ids, number).astype(x.dtype)
-    exact = whole + _add(x - floor, ids, number)
-    # Not a number, or too large for integers: the plain sum says so. Rare, hence not computed twice.
-    fits = jnp.sum(jnp.abs(x)) < _LIMIT
-    return jax.lax.cond(fits, lambda: exact, lambda: _add(x, ids, number))
+    parts = _partial_sums(number, x, ids)
+    floor = jnp.floor(parts)
+    whole = jnp.sum(floor.astype(jnp.int32), axis=0).astype(x.dtype)
+    exact = whole + jnp.sum(parts - floor, axis=0)
+    # Not a number, or too large for integers: then the plain sum.
+    return jnp.where(jnp.sum(jnp.abs(parts), axis=0) < _LIMIT, exact, jnp.sum(parts, axis=0))
 
 
 _exact_sum = jax.custom_jvp(_exact_sum_plain, nondiff_argnums=(0,))
@@ -75,7 +91,8 @@ _exact_sum = jax.custom_jvp(_exact_sum_plain, nondiff_argnums=(0,))
 @_exact_sum.defjvp
 def _exact_sum_jvp(number: int, primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     (x, ids), (tangent, _) = primals, tangents
-    return _exact_sum(number, x, ids), _add(tangent, ids, number)
+    slope = jnp.sum(tangent) if ids is None else jax.ops.segment_sum(tangent, ids, number)
+    return _exact_sum(number, x, ids), slope
 
 
 def running_count(flags: Bool[Array, " agent"]) -> Int[Array, " agent"]:

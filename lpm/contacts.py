@@ -16,9 +16,6 @@ from .networks.choosing import choose_column
 
 Contact = tuple[AbstractNetwork, float | Scalar | Float[Array, " agent"], Float[Array, " agent"]]
 
-# The infector is drawn in a loop of its own, so that recording leaves every other draw as it was.
-_RECORD_LOOP = 0x7EC0
-
 
 class Transmissions(eqx.Module):
     """Who infected whom in one step, the newly infected in the order of storage.
@@ -100,6 +97,8 @@ def infections(
             f"susceptible has shape {susceptible.shape}, but the networks cover {chance.shape}"
         )
     infected = draw.bernoulli(susceptible * chance)
+    # Taken in any case, so that recording leaves every later draw of the process as it was.
+    infector_draw = draw.at(0)
     if record is None:
         return infected
     if draw.estimator not in ("stop", "score"):
@@ -107,7 +106,7 @@ def infections(
             f"record needs whole infections, but estimator='{draw.estimator}' lets fractions "
             "through; run with 'stop' or 'score'"
         )
-    return infected, _trace(draw.at(_RECORD_LOOP), infected, contacts, record)
+    return infected, _trace(infector_draw, infected, contacts, record)
 
 
 def _trace(draw: Draw, infected: Array, contacts: Sequence[Contact], size: int) -> Transmissions:

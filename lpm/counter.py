@@ -5,16 +5,18 @@ order or the number of devices. Everything is elementwise uint32 arithmetic, whi
 the consumer. `tests/battery` holds the statistical batteries that the streams pass as used.
 """
 
-from collections.abc import Callable
+from math import prod
 from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import ndtri
+from jax.extend.random import define_prng_impl
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, UInt32
+from jaxtyping import Array, Float, Int, Key, UInt32
 
-Stream: TypeAlias = tuple[UInt32[Array, ""], UInt32[Array, ""]]
+from .errors import ScenarioError
+
+Stream: TypeAlias = tuple[UInt32[Array, "..."], UInt32[Array, "..."]]
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
@@ -99,53 +101,15 @@ def integer_from(
     return _multiply_high(word, span) + (carried < product).astype(jnp.uint32)
 
 
-def normal_from(
-    half: Float[Array, "*shape"], sign: UInt32[Array, "*shape"]
-) -> Float[Array, "*shape"]:
-    """Standard normal from a uniform and the top bit of an independent word."""
-    tail = ndtri(0.5 * half)
-    return jnp.where(sign >> 31 == 0, tail, -tail)
-
-
-def exponential_from(
-    half: Float[Array, "*shape"], side: UInt32[Array, "*shape"]
-) -> Float[Array, "*shape"]:
-    """Exponential of mean 1 from a uniform and the top bit of an independent word."""
-    tail = 0.5 * half
-    return jnp.where(side >> 31 == 0, -jnp.log(tail), -jnp.log1p(-tail))
-
-
-def count_from(
-    uniform: Float[Array, "*shape"],
-    mass: Float[Array, "*shape"],
-    above: Float[Array, "*shape"],
-    ratio: Callable[[Float[Array, ""]], Float[Array, "*shape"]],
-) -> Float[Array, "*shape"]:
-    """The count whose probability of being exceeded first falls to `uniform`, as float.
-
-    Small uniforms give large counts, because they are the finely resolved ones. `mass` is the
-    probability of 0, `above` that of more, and `ratio(k)` the mass at k + 1 over that at k, which
-    must fall with k. The tail is held between its first term and the geometric bound on it, so
-    that rounding neither stretches nor cuts it.
-    """
-
-    def unfinished(state: tuple[Array, ...]) -> Array:
-        return jnp.any(uniform < state[3])
-
-    def advance(state: tuple[Array, ...]) -> tuple[Array, ...]:
-        k, count, mass, above = state
-        count = count + (uniform < above)
-        mass = mass * ratio(k)
-        term, fall = mass * ratio(k + 1), ratio(k + 2)
-        bound = jnp.where(fall < 1, term / jnp.where(fall < 1, 1 - fall, 1.0), 1.0)
-        return k + 1, count, mass, jnp.clip(above - mass, term, bound)
-
-    start = (jnp.zeros(()), jnp.zeros_like(uniform), mass, above)
-    return jax.lax.while_loop(unfinished, advance, start)[1]
+def keys_from(
+    first: UInt32[Array, "*shape"], second: UInt32[Array, "*shape"]
+) -> Key[Array, "*shape"]:
+    """Keys for the samplers of `jax.random`, which then run on this generator."""
+    return jax.random.wrap_key_data(jnp.stack([first, second], axis=-1), impl=_LIBRARY)
 
 
 @jax.jit
-def _encrypt(words: Stream, first: UInt32[Array, ""], second: UInt32[Array, ""]) -> Stream:
+def _encrypt(words: Stream, first: UInt32[Array, "..."], second: UInt32[Array, "..."]) -> Stream:
     """Threefry with 20 rounds; compiled as a unit, so that it is traced only once."""
     key = (words[0], words[1], words[0] ^ words[1] ^ jnp.uint32(_PARITY))
     left, right = first + key[0], second + key[1]
@@ -184,3 +148,39 @@ def _uint32(value: ArrayLike) -> UInt32[Array, "..."]:
     if isinstance(value, int):
         return jnp.uint32(value & 0xFFFFFFFF)
     return jnp.asarray(value).astype(jnp.uint32)
+
+
+def _seed(seed: Array) -> UInt32[Array, " 2"]:
+    """Key words of an integer."""
+    return jnp.stack([jnp.uint32(0), _uint32(seed)])
+
+
+def _split(key: UInt32[Array, " 2"], shape: tuple[int, ...]) -> UInt32[Array, "*shape 2"]:
+    """New keys, on lane 1 of a key."""
+    counter = jnp.arange(2 * prod(shape), dtype=jnp.uint32).reshape(*shape, 2)
+    return words((key[0], key[1]), counter, 1)
+
+
+def _fold_in(key: UInt32[Array, " 2"], data: ArrayLike) -> UInt32[Array, " 2"]:
+    """A new key from a key and a number, on lanes 2 and 3."""
+    counter = _uint32(data)
+    return jnp.stack([words((key[0], key[1]), counter, lane) for lane in (2, 3)])
+
+
+def _random_bits(key: UInt32[Array, " 2"], bit_width: int, shape: tuple[int, ...]) -> Array:
+    """Bits of a key, on lane 0."""
+    if bit_width != 32:
+        raise ScenarioError(f"keys of this generator give 32 bits at a time, not {bit_width}")
+    counter = jnp.arange(prod(shape), dtype=jnp.uint32).reshape(shape)
+    return words((key[0], key[1]), counter)
+
+
+_LIBRARY = define_prng_impl(
+    key_shape=(2,),
+    seed=_seed,
+    split=_split,
+    random_bits=_random_bits,
+    fold_in=_fold_in,
+    name="lpm_counter",
+    tag="lpm",
+)

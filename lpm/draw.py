@@ -2,26 +2,32 @@
 
 from collections.abc import Callable, Mapping
 from math import prod
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from zlib import crc32
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import get_opaque_trace_state
-from jax.scipy.special import gammaln, xlogy
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
+from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from .axes import AGENT, Scalar
-from .counter import (
-    count_from,
+from .counter import fold, integer_from, keys_from, uniform_from, word_pair
+from .distributions import (
+    ROUNDING,
+    beta_from,
+    binomial_from,
     exponential_from,
-    fold,
-    integer_from,
+    gamma_from,
+    log_bernoulli,
+    log_binomial,
+    log_poisson,
+    log_shares,
     normal_from,
-    uniform_from,
-    word_pair,
+    poisson_from,
+    shares,
+    valid,
 )
 from .errors import ScenarioError, listing, unknown
 
@@ -30,8 +36,6 @@ Numbers: TypeAlias = Float[Array, "..."]
 Bits: TypeAlias = UInt32[Array, "..."]
 
 ESTIMATORS = ("stop", "straight_through", "mean_field", "score")
-_FEW = 10.0  # a mean below this is inverted term by term, above it the library rejects
-_ROUNDING = 1e-6
 _LOOP = 0x10000000  # sets the streams of `at` apart from those of the calls
 
 
@@ -129,9 +133,9 @@ class Draw:
         Raises:
             ScenarioError: the range is empty and known.
         """
-        if not isinstance(low, jax.Array) and not isinstance(high, jax.Array):
-            if np.any(np.asarray(high) <= np.asarray(low)):
-                raise ScenarioError(f"integers from {low} to {high} in `{self._name}` are none")
+        known = not isinstance(low, jax.Array) and not isinstance(high, jax.Array)
+        if known and np.any(np.asarray(high) <= np.asarray(low)):
+            raise ScenarioError(f"integers from {low} to {high} in `{self._name}` are none")
         shape = self._shape(axis)
         start = self._fit(low, shape, jnp.int32)
         stop = self._fit(high, shape, jnp.int32)
@@ -144,19 +148,15 @@ class Draw:
 
         Right to a relative 2**-23 for `p` down to 2**-40. `p` may leave [0, 1] by rounding, 1e-6.
         """
-        axis, p = self._parameters(axis, p)
-        p = _valid(p, (p >= -_ROUNDING) & (p <= 1 + _ROUNDING))
+        parts, (p,) = self._parameters(axis, p)
+        right = _probable(p)
+        p = valid(p, right)
 
         def coin() -> Numbers:
-            tossed = (uniform_from(*self._bits(axis)(0)) < p).astype(jnp.float32)
-            return _valid(tossed, ~jnp.isnan(p))
+            tossed = uniform_from(*self._bits(parts)(0)) < p
+            return valid(tossed.astype(jnp.float32), right)
 
-        def log_probability(tossed: Numbers) -> Numbers:
-            inside = (p > jnp.finfo(jnp.float32).tiny) & (p < 1)
-            safe = jnp.where(inside, p, 0.5)
-            return jnp.where(inside, jnp.where(tossed > 0, jnp.log(safe), jnp.log1p(-safe)), 0.0)
-
-        return self._discrete(axis, p, coin, log_probability)
+        return self._discrete(parts, p, coin, lambda tossed: log_bernoulli(tossed, p))
 
     def categorical(
         self,
@@ -183,98 +183,74 @@ class Draw:
                 "use one_hot=True"
             )
         given = jnp.asarray(probs if logits is None else logits, jnp.float32)
-        axis = self._axis_of(given.shape[:-1]) if axis is None else _parts(axis)
-        axis, given = self._parameters((*axis, given.shape[-1]), given)
-        shares, log_shares = _shares(given) if logits is None else _log_shares(given)
+        leading = self._axis_of(given.shape[:-1]) if axis is None else _parts(axis)
+        parts, (given,) = self._parameters((*leading, given.shape[-1]), given)
+        share, logs = shares(given) if logits is None else log_shares(given)
 
         def winner() -> Int[Array, "..."]:
-            arrival = -jnp.log1p(-uniform_from(*self._bits(axis)(0)))
-            index = jnp.argmax(jax.lax.stop_gradient(log_shares) - jnp.log(arrival), axis=-1)
-            return jnp.where(jnp.isnan(shares[..., 0]), -1, index).astype(jnp.int32)
+            arrival = -jnp.log1p(-uniform_from(*self._bits(parts)(0)))
+            index = jnp.argmax(jax.lax.stop_gradient(logs) - jnp.log(arrival), axis=-1)
+            return jnp.where(jnp.isnan(share[..., 0]), -1, index).astype(jnp.int32)
 
         if not one_hot:
             index = winner()
             if self._estimator == "score":
-                chosen = jnp.take_along_axis(log_shares, jnp.maximum(index, 0)[..., None], -1)
-                self._record(axis[:-1], jnp.where(index >= 0, chosen[..., 0], 0.0))
+                chosen = jnp.take_along_axis(logs, jnp.maximum(index, 0)[..., None], -1)[..., 0]
+                self._record(parts[:-1], jnp.where(index >= 0, chosen, 0.0))
             return index
 
         def hot() -> Numbers:
             drawn = jax.nn.one_hot(winner(), given.shape[-1], dtype=jnp.float32)
-            return _valid(drawn, ~jnp.isnan(shares))
+            return valid(drawn, ~jnp.isnan(share))
 
-        return self._discrete(axis, shares, hot, lambda drawn: jnp.where(drawn > 0, log_shares, 0))
+        return self._discrete(parts, share, hot, lambda drawn: jnp.where(drawn > 0, logs, 0.0))
 
     def poisson(self, rate: ArrayLike, axis: Axis | None = None) -> Numbers:
         """Poisson count as float32; `rate` is its mean; NaN where that is NaN or negative."""
-        axis, rate = self._parameters(axis, rate)
-        rate = _valid(rate, rate >= -_ROUNDING)
+        parts, (rate,) = self._parameters(axis, rate)
+        right = (rate >= -ROUNDING) & (rate < jnp.inf)
+        safe = jnp.where(right, jnp.maximum(rate, 0), 0.0)
 
         def count() -> Numbers:
-            mean = jnp.nan_to_num(jax.lax.stop_gradient(jnp.maximum(rate, 0)))
-            few = jnp.minimum(mean, _FEW)
-            drawn = self._count(
-                axis,
-                (jnp.exp(-few), -jnp.expm1(-few)),
-                lambda k: few / (k + 1),
-                mean >= _FEW,
-                lambda keys: jax.vmap(jax.random.poisson)(keys, mean.ravel()),
-            )
-            return _valid(drawn, jnp.isfinite(rate))
+            bits = self._bits(parts)
+            return valid(poisson_from(uniform_from(*bits(0)), lambda: _keys(bits), safe), right)
 
-        def log_probability(drawn: Numbers) -> Numbers:
-            inside = rate > jnp.finfo(jnp.float32).tiny
-            safe = jnp.where(inside, rate, 1.0)
-            return jnp.where(inside, xlogy(drawn, safe) - safe - gammaln(drawn + 1), 0.0)
-
-        return self._discrete(axis, rate, count, log_probability)
+        return self._discrete(
+            parts, valid(rate, right), count, lambda drawn: log_poisson(drawn, safe)
+        )
 
     def binomial(self, n: ArrayLike, p: ArrayLike, axis: Axis | None = None) -> Numbers:
-        """Successes in `n` trials as float32; NaN where `p` or `n` is outside its domain."""
-        axis, n, p = self._parameters(axis, n, p)
-        right = (n >= 0) & (n < jnp.inf) & (p >= -_ROUNDING) & (p <= 1 + _ROUNDING)
-        n, p = _valid(n, right), _valid(p, right)
+        """Successes in `n` trials as float32; NaN where `n` or `p` is outside its domain.
+
+        `n` is rounded to a whole number. Good to the last digit of float32 up to 2**24 trials.
+        """
+        parts, (n, p) = self._parameters(axis, n, p)
+        right = (n >= 0) & (n < jnp.inf) & _probable(p)
+        trials = jax.lax.stop_gradient(jnp.where(right, jnp.round(n), 0.0))
+        safe = jnp.where(right, jnp.clip(p, 0, 1), 0.0)
 
         def count() -> Numbers:
-            trials = jnp.nan_to_num(jax.lax.stop_gradient(jnp.round(n)))
-            chance = jnp.nan_to_num(jax.lax.stop_gradient(jnp.clip(p, 0, 1)))
-            rarer = jnp.minimum(chance, 1 - chance)
-            many = trials * rarer >= _FEW
-            few = jnp.where(many, 0.0, trials)
-            none = few * jnp.log1p(-rarer)
-            drawn = self._count(
-                axis,
-                (jnp.exp(none), -jnp.expm1(none)),
-                lambda k: jnp.maximum(few - k, 0) / (k + 1) * (rarer / (1 - rarer)),
-                many,
-                lambda keys: jax.vmap(jax.random.binomial)(keys, trials.ravel(), rarer.ravel()),
-            )
-            return _valid(jnp.where(chance > 0.5, trials - drawn, drawn), right)
+            bits = self._bits(parts)
+            uniform = uniform_from(*bits(0))
+            return valid(binomial_from(uniform, lambda: _keys(bits), trials, safe), right)
 
         def log_probability(drawn: Numbers) -> Numbers:
-            inside = (p > jnp.finfo(jnp.float32).tiny) & (p < 1) & (n > 0)
-            safe = jnp.where(inside, p, 0.5)
-            trials = jax.lax.stop_gradient(n)
-            ways = gammaln(trials + 1) - gammaln(drawn + 1) - gammaln(trials - drawn + 1)
-            likely = drawn * jnp.log(safe) + (trials - drawn) * jnp.log1p(-safe)
-            return jnp.where(inside, ways + likely, 0.0)
+            return log_binomial(jnp.where(right, drawn, 0.0), trials, safe)
 
-        return self._discrete(axis, n * p, count, log_probability)
+        return self._discrete(parts, valid(n * p, right), count, log_probability)
 
     def gamma(self, shape: ArrayLike, axis: Axis | None = None) -> Numbers:
         """Gamma of scale 1, with its derivative by `shape`; 0 where that is 0, NaN below."""
-        axis, shape = self._parameters(axis, shape)
-        safe = jnp.where(shape > 0, shape, 1.0)
-        drawn = jax.vmap(jax.random.gamma)(self._keys(axis), safe.ravel()).reshape(shape.shape)
-        return _valid(jnp.where(shape > 0, drawn, 0.0), shape >= 0)
+        parts, (shape,) = self._parameters(axis, shape)
+        drawn = gamma_from(_keys(self._bits(parts)), jnp.where(shape > 0, shape, 0.0))
+        return valid(drawn, shape >= 0)
 
     def beta(self, a: ArrayLike, b: ArrayLike, axis: Axis | None = None) -> Numbers:
         """Beta, with its derivatives by `a` and `b`; 0 where `a` is 0, 1 where only `b` is."""
-        axis, a, b = self._parameters(axis, a, b)
-        inside = (a > 0) & (b > 0)
-        safe = [jnp.where(inside, x, 1.0).ravel() for x in (a, b)]
-        drawn = jax.vmap(jax.random.beta)(self._keys(axis), *safe).reshape(a.shape)
-        return _valid(jnp.where(inside, drawn, (a > 0).astype(jnp.float32)), (a >= 0) & (b >= 0))
+        parts, (a, b) = self._parameters(axis, a, b)
+        right = (a >= 0) & (b >= 0)
+        safe = (jnp.where(right, x, 0.0) for x in (a, b))
+        return valid(beta_from(_keys(self._bits(parts)), *safe), right)
 
     def shuffle(self, alive: Bool[Array, " agent"]) -> Int[Array, " agent"]:
         """Indices of the living in random order, then those of the empty slots."""
@@ -326,13 +302,15 @@ class Draw:
                 f"of shape {listing(map(str, array.shape))}"
             ) from error
 
-    def _parameters(self, axis: Axis | None, *values: ArrayLike) -> tuple[Any, ...]:
+    def _parameters(
+        self, axis: Axis | None, *values: ArrayLike
+    ) -> tuple[tuple[str | int, ...], list[Numbers]]:
         """The axes of a draw and its parameters as float32 along them."""
         arrays = [jnp.asarray(value, jnp.float32) for value in values]
         if axis is None:
             axis = self._axis_of(max((array.shape for array in arrays), key=len))
         shape = self._shape(axis)
-        return _parts(axis), *(self._fit(array, shape, jnp.float32) for array in arrays)
+        return _parts(axis), [self._fit(array, shape, jnp.float32) for array in arrays]
 
     def _bits(self, axis: Axis) -> Callable[[int], tuple[Bits, Bits]]:
         """A new stream; call the result with 0, 1, 2 for independent word pairs along `axis`."""
@@ -344,35 +322,13 @@ class Draw:
         ours = _parts(axis)[lead] == AGENT
         along = tuple(-1 if place == lead else 1 for place in range(len(shape)))
         counter = (self._slot if ours else jnp.arange(shape[lead])).reshape(along)
-        reused = ours and self._generation is not None
-        generation = self._generation.reshape(along) if reused else None
+        generation = (
+            self._generation.reshape(along) if ours and self._generation is not None else None
+        )
         across = tuple(1 if place == lead else size for place, size in enumerate(shape))
         column = jnp.arange(prod(across), dtype=jnp.uint32).reshape(across)
         lanes = column if len(shape) > 1 else 0
         return lambda lane: word_pair(stream, counter, lanes + (lane << 28), generation)
-
-    def _keys(self, axis: Axis) -> PRNGKeyArray:
-        """A key of the library for each element, flat."""
-        bits = self._bits(axis)
-        return _wrap(bits(0)[0], bits(1)[0])
-
-    def _count(
-        self,
-        axis: Axis,
-        first: tuple[Numbers, Numbers],
-        ratio: Callable[[Array], Numbers],
-        many: Bool[Array, "..."],
-        library: Callable[[PRNGKeyArray], Array],
-    ) -> Numbers:
-        """Counts by inversion, and where `many` from the library, if there are any."""
-        bits = self._bits(axis)
-
-        def sample() -> Numbers:
-            drawn = library(_wrap(bits(1)[0], bits(2)[0])).astype(jnp.float32)
-            return drawn.reshape(many.shape)
-
-        counts = count_from(uniform_from(*bits(0)), *first, ratio)
-        return jnp.where(many, jax.lax.cond(jnp.any(many), sample, lambda: counts), counts)
 
     def _discrete(
         self,
@@ -423,16 +379,14 @@ def _lead(axis: Axis) -> int:
     return _parts(axis).index(AGENT) if AGENT in _parts(axis) else 0
 
 
-def _wrap(first: Bits, second: Bits) -> PRNGKeyArray:
-    """Threefry keys of the library from our words, flat."""
-    return jax.random.wrap_key_data(
-        jnp.stack([first.ravel(), second.ravel()], axis=-1), impl="threefry2x32"
-    )
+def _probable(p: Numbers) -> Bool[Array, "..."]:
+    """Where `p` is a probability, up to rounding."""
+    return (p >= -ROUNDING) & (p <= 1 + ROUNDING)
 
 
-def _valid(value: Numbers, right: Bool[Array, "..."]) -> Numbers:
-    """NaN where not `right`."""
-    return jnp.where(right, value, jnp.nan)
+def _keys(bits: Callable[[int], tuple[Bits, Bits]]) -> Key[Array, " draw"]:
+    """A key of the library for each element of a stream, flat."""
+    return keys_from(bits(1)[0].ravel(), bits(2)[0].ravel())
 
 
 @jax.custom_jvp
@@ -446,19 +400,3 @@ def _carry_jvp(
     primals: tuple[Numbers, Numbers], tangents: tuple[Numbers, Numbers]
 ) -> tuple[Numbers, Numbers]:
     return primals[0], tangents[1]
-
-
-def _shares(probs: Numbers) -> tuple[Numbers, Numbers]:
-    """Shares and their logarithms: -inf where 0, and NaN shares where no distribution."""
-    total = jnp.sum(probs, axis=-1, keepdims=True)
-    right = jnp.all(probs >= -_ROUNDING, axis=-1, keepdims=True) & (total > 0) & (total < jnp.inf)
-    shares = _valid(probs / jnp.where(right, total, 1.0), right)
-    inside = shares > jnp.finfo(jnp.float32).tiny
-    return shares, jnp.where(inside, jnp.log(jnp.where(inside, shares, 1.0)), -jnp.inf)
-
-
-def _log_shares(logits: Numbers) -> tuple[Numbers, Numbers]:
-    """The same from logits."""
-    right = jnp.isfinite(jnp.max(logits, axis=-1, keepdims=True))
-    log_shares = jax.nn.log_softmax(jnp.where(right, logits, 0.0))
-    return _valid(jnp.exp(log_shares), right), log_shares

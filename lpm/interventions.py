@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 
-from .aggregates import count
+from .aggregates import count_by_segment
 from .axes import Array, Float, Int, Scalar
 from .draw import Draw
 from .errors import ScenarioError
@@ -49,7 +49,7 @@ def ration(
     """
     if num_ranks < 1:
         raise ScenarioError(f"num_ranks = {num_ranks}; give at least one rank")
-    waiting = jnp.stack([count(eligible * (order == rank)) for rank in range(num_ranks)])
+    waiting = count_by_segment(eligible, order, num_ranks)
     left = capacity - (jnp.cumsum(waiting) - waiting)
     share = jnp.clip(left / jnp.maximum(waiting, 1), 0, 1)
     return eligible * share[order]

@@ -63,7 +63,7 @@ def run_segments(
     plan, state = start(scenario, population, plan, params, key)
     lanes = key.shape[0] if plan.batched else 1
     check_memory(state, 1, f"a state of {population.capacity:,} slots x {lanes} runs")
-    plan = replace(plan, rows=_rows_per_segment(plan, state, params, steps))
+    plan = fit_rows(plan, state, params, steps)
     moving, fixed = plan.split(state)
     outcome = Outcome(faults=np.full((*key.shape[:-1], len(plan.checks)), -1, np.int32))
     if 0 in wanted:
@@ -119,13 +119,14 @@ def _next_stop(step: int, steps: int, plan: Plan, wanted: Sequence[int]) -> int:
     return min([full, steps, *(s for s in wanted if s > step)])
 
 
-def _rows_per_segment(plan: Plan, state: State, params: Params, steps: int) -> int:
+def fit_rows(plan: Plan, state: State, params: Params, steps: int) -> Plan:
+    """The plan with as many rows per segment as memory, progress and checkpoints ask for."""
     moving, fixed = plan.split(state)
     _, seen = lanewise(plan, params)
     shapes = jax.eval_shape(seen, jnp.int32(0), moving, fixed, params)
     size = sum(math.prod(s.shape) * s.dtype.itemsize for s in jax.tree.leaves(shapes))
     wish = math.ceil(steps / plan.every / _SEGMENTS)
-    return max(1, min(wish, _MOST_ROWS, _BUFFER_BYTES // max(size, 1)))
+    return replace(plan, rows=max(1, min(wish, _MOST_ROWS, _BUFFER_BYTES // max(size, 1))))
 
 
 def to_host(plan: Plan, moving: Any, fixed: Any, t: int) -> State:

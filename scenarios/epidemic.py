@@ -18,7 +18,7 @@ from lpm import epidemiology as epi
 from lpm import interventions as act
 from lpm.population import contact_matrix, new_york
 
-BANDS = 9  # Ten years each, the last from 80 on.
+BANDS, BOROUGHS = 9, 5  # Bands of ten years, the last from 80 on.
 MIDPOINTS = np.array([5, 15, 25, 35, 45, 55, 65, 75, 86], np.float32)
 SETTINGS = ("home", "school", "work", "community")
 
@@ -235,7 +235,8 @@ def observe(state: State, params: Params) -> dict[str, Array]:
     latent = state.infected * (state.day <= params.latent)
     susceptible, infected = lpm.count(state.susceptible), lpm.count(state.infected)
     exposed, dead = lpm.count(latent), lpm.count(state.dead)
-    band = state.community.class_of
+    cell = state.borough * BANDS + state.community.class_of
+    by_cell = lpm.count_by(new, cell, BOROUGHS * BANDS).reshape(BOROUGHS, BANDS)
     seen = {
         "susceptible": susceptible,
         "exposed": exposed,
@@ -245,9 +246,9 @@ def observe(state: State, params: Params) -> dict[str, Array]:
         "new_infections": lpm.count(new),
         "isolating": lpm.count(act.away(state.t, state.isolate_from, params.isolation)),
         "vaccinated": lpm.count(state.first_dose >= 0),
-        "new_infections_by_age": lpm.count_by(new, band, BANDS),
-        "new_infections_by_borough": lpm.count_by(new, state.borough, 5),
-        "dead_by_age": lpm.count_by(state.dead, band, BANDS),
+        "new_infections_by_age": jnp.sum(by_cell, axis=0),
+        "new_infections_by_borough": jnp.sum(by_cell, axis=1),
+        "dead_by_age": lpm.count_by(state.dead, state.community.class_of, BANDS),
     }
     return seen | ({"events": state.events} if len(state.events) else {})
 

@@ -71,27 +71,46 @@ class AbstractNetwork(eqx.Module):
 
 
 def ids(values: object, what: str, *, below: int | None = None, none: bool = False) -> Array:
-    """`values` as int32 ids; concrete ones are checked.
+    """`values` as int32 ids on the device; concrete ones are checked as in `host_ids`."""
+    if is_traced(values):
+        array = jnp.asarray(values)
+        _check_dtype(array.dtype, what)
+        return array.astype(jnp.int32)
+    return jnp.asarray(host_ids(values, what, below=below, none=none))
+
+
+def shape_of(values: object) -> tuple[int, ...]:
+    """Shape of an array, traced or not, or of nested lists."""
+    return jnp.asarray(values).shape if is_traced(values) else np.asarray(values).shape
+
+
+def host_ids(values: object, what: str, *, below: int | None, none: bool = False) -> np.ndarray:
+    """`values` as checked int32 ids on the host.
 
     Raises:
-        ScenarioError: not integers, below 0 (-1 stands for none if `none`), or `below` and above.
+        ScenarioError: not integers, negative (but -1 stands for none if `none`), or not `below`.
     """
-    array = values if is_traced(values) else np.asarray(values)
-    if not np.issubdtype(array.dtype, np.integer):
-        raise ScenarioError(f"{what} must be integer ids, not {array.dtype}")
-    if not is_traced(values) and array.size:
-        _check_range(array, what, below, -1 if none else 0)
-    return jnp.asarray(array, jnp.int32)
+    array = np.asarray(values)
+    if not array.size:
+        return array.astype(np.int32)
+    _check_dtype(array.dtype, what)
+    _check_range(array, what, below, -1 if none else 0)
+    return array.astype(np.int32)
+
+
+def _check_dtype(dtype: np.dtype, what: str) -> None:
+    if not np.issubdtype(dtype, np.integer):
+        raise ScenarioError(f"{what} must be integer ids, not {dtype}")
 
 
 def _check_range(array: np.ndarray, what: str, below: int | None, lowest: int) -> None:
     low, high = int(array.min()), int(array.max())
     if low < lowest:
-        where = np.argwhere(array == low)[0].tolist()
+        where = map(str, np.argwhere(array == low)[0])
         allowed = "-1 stands for none" if lowest < 0 else "ids start at 0"
         raise ScenarioError(f"{what} is {low} at {listing(where)}; {allowed}")
     if below is not None and high >= below:
-        where = np.argwhere(array == high)[0].tolist()
+        where = map(str, np.argwhere(array == high)[0])
         raise ScenarioError(f"{what} is {high} at {listing(where)}; ids must be below {below}")
     if high > np.iinfo(np.int32).max - 1:
         raise ScenarioError(f"{what} is {high}; renumber ids to fit 32 bits")

@@ -8,14 +8,14 @@ import numpy as np
 from ..axes import Array, Bool, Float, Int, is_traced
 from ..draw import Draw
 from ..errors import ScenarioError
-from .base import Pairwise, ids, read
+from .base import Pairwise, host_ids, read
 from .choosing import choose_column, choose_member
 from .layout import lay_out, once_each
 from .ties import AbstractTies, count_rows, row_sum, row_sum_via
 
 
 class Graph(AbstractTies):
-    """Ties from edge lists: `source[e]` is a neighbour of `target[e]`, and the reverse unless directed.
+    """Ties from edge lists: `source[e]` neighbours `target[e]`, and the reverse unless directed.
 
     A sum runs over those who point at an agent. A tie from an agent to itself is left out, and a
     tie given more than once, in either order if undirected, counts once. Edge weights scale what
@@ -67,11 +67,13 @@ class Graph(AbstractTies):
                 "Graph needs concrete edges; inside traced code use random_graph(draw=), "
                 "or build the graph on the population"
             )
-        ends = (ids(source, "source", below=num_agents), ids(target, "target", below=num_agents))
-        host = [np.asarray(end) for end in ends]
-        if host[0].ndim != 1 or host[0].shape != host[1].shape:
-            raise ScenarioError(f"source and target differ: {host[0].shape}, {host[1].shape}")
-        ties = once_each(*host, _weights(weight, host[0].size), num_agents, directed)
+        one = host_ids(source, "source", below=num_agents)
+        other = host_ids(target, "target", below=num_agents)
+        if one.ndim != 1 or one.shape != other.shape:
+            raise ScenarioError(
+                f"source and target must be columns of one length, not {one.shape}, {other.shape}"
+            )
+        ties = once_each(one, other, _weights(weight, one.size), num_agents, directed)
         layout = lay_out(*ties, num_agents)
         self.neighbours, self.extra = jnp.asarray(layout.neighbours), jnp.asarray(layout.extra)
         self.owner, self.total = jnp.asarray(layout.owner), jnp.asarray(layout.total)
@@ -109,9 +111,7 @@ class Graph(AbstractTies):
         if not self.owner.shape[0]:
             return near
         mine = x[self.owner]
-        return self._gather(
-            near, row_sum_via(via, mine, x, self.extra, self.extra_weight, where)
-        )
+        return self._gather(near, row_sum_via(via, mine, x, self.extra, self.extra_weight, where))
 
     def degree(self, where: Bool[Array, " agent"] | None = None) -> Float[Array, " agent"]:
         """Number of neighbours, or of those in `where`; with weights, their total weight."""
@@ -147,21 +147,27 @@ class Graph(AbstractTies):
     def _gather(self, near: Array, far: Array) -> Array:
         if not self.owner.shape[0]:
             return near
-        return near + jax.ops.segment_sum(
-            far, self.owner, self.num_agents, indices_are_sorted=True
-        )
+        return near + jax.ops.segment_sum(far, self.owner, self.num_agents, indices_are_sorted=True)
 
 
-def from_rows(neighbours: Int[Array, "agent column"]) -> Graph:
-    """A graph from one row of neighbours per agent, `num_agents` where there is none; traceable.
+def from_rows(
+    neighbours: Int[Array, "agent column"],
+    extra: Int[Array, "row extra_column"],
+    owner: Int[Array, " row"],
+) -> Graph:
+    """A graph from rows as Graph stores them, all of which may be traced.
 
-    The caller answers for the rows: nobody beside himself, nobody twice.
+    The caller answers for the rows: nobody beside himself, nobody twice, owners in order and
+    `num_agents` for rows that nobody owns.
     """
     num_agents = neighbours.shape[0]
     nobody = np.zeros(0, np.int32)
     empty = Graph(nobody, nobody, num_agents=num_agents)
-    total = jnp.sum(neighbours < num_agents, axis=1).astype(jnp.float32)
-    return eqx.tree_at(lambda g: (g.neighbours, g.total), empty, (neighbours, total))
+    near = jnp.sum(neighbours < num_agents, axis=1, dtype=jnp.int32)
+    far = jnp.sum(extra < num_agents, axis=1, dtype=jnp.int32)
+    total = (near + jax.ops.segment_sum(far, owner, num_agents)).astype(jnp.float32)
+    rows = (neighbours, extra, owner, total)
+    return eqx.tree_at(lambda g: (g.neighbours, g.extra, g.owner, g.total), empty, rows)
 
 
 def _at(rows: Array, column: Array) -> Array:

@@ -6,9 +6,9 @@ import numpy as np
 from ..axes import Array, Bool, Float, Int, is_traced
 from ..draw import Draw
 from ..errors import ScenarioError
-from .base import Pairwise, ids, read
+from .base import Pairwise, ids, read, shape_of
 from .choosing import choose_column
-from .ties import AbstractTies, count_rows, row_sum_via
+from .ties import AbstractTies, row_sum, row_sum_via
 
 _STEPS = {
     "von_neumann": ((-1, 0), (0, -1), (0, 1), (1, 0)),
@@ -38,7 +38,7 @@ class Lattice(AbstractTies):
             ScenarioError: not a table of integers from -1 to the number of rows; an agent that
                 neighbours itself, or another one twice.
         """
-        shape = np.shape(neighbours)
+        shape = shape_of(neighbours)
         if len(shape) != 2:
             raise ScenarioError(f"neighbours needs one row per agent, not shape {shape}")
         self.neighbours = ids(neighbours, "neighbours", below=shape[0], none=True)
@@ -106,7 +106,7 @@ class Lattice(AbstractTies):
         `via` answers elementwise for arrays of pairs: it may use numbers from outside, not arrays.
         """
         x = self.as_weight(x)
-        return count_rows(x, self.neighbours) if via is None else self.sum_via(via, x, None)
+        return row_sum(x, self.neighbours) if via is None else self.sum_via(via, x, None)
 
     def sum_via(
         self, via: Pairwise, x: Float[Array, " agent"], where: Bool[Array, " agent"] | None

@@ -11,7 +11,7 @@ from ..aggregates import count_by_segment
 from ..axes import Array, Bool, Float, Int, is_traced
 from ..draw import Draw
 from ..errors import ScenarioError
-from .base import AbstractNetwork, ids, read
+from .base import AbstractNetwork, ids, read, shape_of
 from .choosing import choose_column, choose_member
 
 M = TypeVar("M", bound="Mixing")
@@ -55,7 +55,7 @@ class Mixing(AbstractNetwork):
             ScenarioError: a matrix that is not square or holds a negative value or none; classes
                 that are not integers, below -1 or beyond the matrix.
         """
-        shape = np.shape(contacts)
+        shape = shape_of(contacts)
         if len(shape) != 2 or shape[0] != shape[1]:
             raise ScenarioError(f"contacts must be a square matrix, not of shape {shape}")
         if not is_traced(contacts) and not (np.asarray(contacts) >= 0).all():
@@ -83,11 +83,9 @@ class Mixing(AbstractNetwork):
     def choose(
         self, draw: Draw, agents: Int[Array, " event"], x: Float[Array, " agent"]
     ) -> Int[Array, " event"]:
-        """One contact of each agent, in proportion to `x`, itself excluded; -1 where there is none."""
+        """One contact of each agent, in proportion to `x`, itself excluded; -1 if there is none."""
         x = self.as_weight(x)
-        mine = self.class_of.at[agents].get(
-            mode="fill", fill_value=-1, wrap_negative_indices=False
-        )
+        mine = self.class_of.at[agents].get(mode="fill", fill_value=-1, wrap_negative_indices=False)
         pull = jnp.where(mine[:, None] >= 0, self.contacts[mine] * self._means(x)[None], 0)
         theirs = choose_column(read(draw.uniform("agent"), agents), pull)
         uniform = read(draw.uniform("agent"), agents)
@@ -97,8 +95,8 @@ class Mixing(AbstractNetwork):
         """The same mixing where those `born` count in the class of their `mother`."""
         joined = jnp.where(born, self.class_of[mother], self.class_of)
         new = count_by_segment(born.astype(jnp.float32), joined, self.people.shape[0])
-        where = lambda mixing: (mixing.class_of, mixing.people)  # noqa: E731
-        return eqx.tree_at(where, self, (joined, self.people + new))
+        moved = eqx.tree_at(lambda mixing: mixing.class_of, self, joined)
+        return eqx.tree_at(lambda mixing: mixing.people, moved, self.people + new)
 
     def _means(self, x: Array) -> Float[Array, " class"]:
         totals = count_by_segment(self.as_weight(x), self.class_of, self.people.shape[0])

@@ -24,9 +24,7 @@ def row_sum(
     return total
 
 
-def count_rows(
-    x: Float[Array, " agent"], index: Int[Array, "row column"]
-) -> Float[Array, " row"]:
+def count_rows(x: Float[Array, " agent"], index: Int[Array, "row column"]) -> Float[Array, " row"]:
     """`row_sum`, read from a table of bits where all of a large `x` is 0 or 1."""
     if x.shape[0] < _PACK_FROM or index.shape[1] > 255:
         return row_sum(x, index)
@@ -93,7 +91,7 @@ class AbstractTies(AbstractNetwork):
         *,
         via: Pairwise | None = None,
     ) -> Float[Array, " agent"]:
-        """Mean of `x`, or of `via(mine, theirs)`, over each agent's neighbours, or those in `where`.
+        """Mean of `x`, or of `via(mine, theirs)`, over neighbours, or those in `where`.
 
         `via` answers elementwise for arrays of pairs: it may use numbers from outside, not arrays.
         """

@@ -1,0 +1,3 @@
+"""The command line: one module for each of its verbs."""
+
+from .entry import main as main

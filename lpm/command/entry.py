@@ -1,0 +1,48 @@
+"""Read the command line, hand it to a verb, and turn errors into one line and an exit code."""
+
+import argparse
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from ..errors import LpmError
+from ..provenance import package_version
+from .check import add_check
+from .compare import add_compare
+from .knobs import add_params
+from .run import add_run
+from .sweep import add_sweep
+
+_WRONG, _STOPPED = 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 if it worked, 2 on an error, 130 if stopped by the user."""
+    try:
+        options = _parser().parse_args(argv)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    try:
+        options.act(options, Console())
+    except LpmError as error:
+        _say(f"error: {' '.join(str(error).split())}")
+        return _WRONG
+    except KeyboardInterrupt as stop:
+        _say(str(stop) or "interrupted")
+        return _STOPPED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lpm", description="Simulate large populations. Start with: lpm run epidemic"
+    )
+    parser.add_argument("--version", action="version", version=f"lpm {package_version()}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for add in (add_run, add_params, add_check, add_sweep, add_compare):
+        add(commands)
+    return parser
+
+
+def _say(message: str) -> None:
+    Console(stderr=True).print(message, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,177 @@
+"""Each law against SciPy's, at the 200,000 slots of one draw.
+
+Keys are fixed; a new key fails a Kolmogorov-Smirnov or chi-square test once in 10,000.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from lpm.distributions import log_binomial, log_poisson
+from lpm.draw import Draw
+
+N = 200_000
+LEAST = 1e-4
+
+
+@pytest.fixture
+def draw():
+    return Draw(jax.random.key_data(jax.random.key(5)), 3, "test", slot=jnp.arange(N))
+
+
+def p_value(drawn, law):
+    """Of a chi-square test on the counts that are expected at least ten times."""
+    drawn = np.asarray(drawn)
+    assert (drawn == np.round(drawn)).all()
+    low, high = law.ppf(20 / N), law.ppf(1 - 20 / N)
+    values = np.arange(low, high + 1)
+    expected = law.pmf(values)
+    expected[0], expected[-1] = law.cdf(low), law.sf(high - 1)
+    keep = np.flatnonzero(expected * N >= 10)
+    found = np.array([(np.clip(drawn, low, high) == value).sum() for value in values])
+    assert keep.size == values.size or found[expected * N < 10].sum() < 100
+    if keep.size < 2:
+        return 1.0
+    scaled = expected[keep] * found[keep].sum() / expected[keep].sum()
+    return stats.chisquare(found[keep], scaled).pvalue
+
+
+@pytest.mark.parametrize(
+    ("name", "law"),
+    [("uniform", stats.uniform()), ("normal", stats.norm()), ("exponential", stats.expon())],
+)
+def test_continuous_draws_follow_their_law_in_both_halves(draw, name, law):
+    drawn = np.asarray(getattr(draw, name)("agent"))
+    assert stats.kstest(drawn, law.cdf).pvalue > LEAST
+    assert abs(drawn.mean() - law.mean()) < 4 * law.std() / np.sqrt(N)
+    assert abs(drawn.std() / law.std() - 1) < 0.012
+    assert abs((drawn < law.median()).mean() - 0.5) < 2 / np.sqrt(N)
+
+
+def test_normals_are_right_to_both_far_tails():
+    """2**24 normals beyond +-4.5: Poisson counts of mean 57 within 4 standard errors."""
+    drawn = np.asarray(
+        Draw(jnp.zeros(2, jnp.uint32), 0, "tail", slot=jnp.arange(2**24)).normal("agent")
+    )
+    expected = 2**24 * stats.norm.sf(4.5)
+    for side in (-1, 1):
+        assert abs((side * drawn > 4.5).sum() - expected) < 4 * np.sqrt(expected)
+    assert np.isfinite(drawn).all()
+
+
+@pytest.mark.parametrize("shape", [0.05, 0.5, 1.0, 7.0, 300.0])
+def test_gamma_follows_its_law(draw, shape):
+    drawn = np.asarray(draw.gamma(shape, "agent"))
+    assert stats.kstest(drawn, stats.gamma(shape).cdf).pvalue > LEAST
+
+
+@pytest.mark.parametrize(("a", "b"), [(2.0, 0.5), (0.3, 0.3), (30.0, 4.0)])
+def test_beta_follows_its_law(draw, a, b):
+    """Rounding to 1 where `b` is small is not held against it."""
+    drawn = np.clip(np.asarray(draw.beta(a, b, "agent"), np.float64), 0, 1 - 2.0**-24)
+    inside = drawn < 1 - 1e-6
+    law = stats.beta(a, b)
+    assert abs(inside.mean() - law.cdf(1 - 1e-6)) < 5e-3
+    scaled = law.cdf(drawn[inside]) / law.cdf(1 - 1e-6)
+    assert stats.kstest(scaled, "uniform").pvalue > LEAST
+
+
+def test_beta_and_gamma_of_tiny_shapes_are_finite_with_finite_slopes(draw):
+    shapes = jnp.full(N, 1e-3)
+    for sample in (lambda a: draw.beta(a, a), lambda a: draw.beta(a, 1.0 + a), draw.gamma):
+        drawn, pull = jax.vjp(sample, shapes)
+        assert jnp.isfinite(drawn).all()
+        assert jnp.isfinite(pull(jnp.ones(N))[0]).all()
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.7, 4.0, 9.99, 10.0, 33.0, 1000.0])
+def test_poisson_follows_its_law(draw, rate):
+    assert p_value(draw.poisson(rate, "agent"), stats.poisson(rate)) > LEAST
+
+
+@pytest.mark.parametrize("mean", [1e5, 1e6])
+def test_a_large_poisson_has_its_mean_variance_and_shape(draw, mean):
+    """Within 5 standard errors, and Kolmogorov-Smirnov against the normal limit."""
+    z = (np.asarray(draw.poisson(mean, "agent"), np.float64) - mean) / np.sqrt(mean)
+    assert abs(z.mean()) < 5 / np.sqrt(N)
+    assert abs(z.var() - 1) < 5 * np.sqrt(2 / N)
+    assert np.abs(np.sort(stats.norm.cdf(z)) - np.arange(N) / N).max() < 0.005
+
+
+@pytest.mark.parametrize(
+    ("n", "p"), [(1, 0.3), (5, 0.02), (30, 0.9), (19, 0.5), (100, 0.4), (1000, 0.7), (100_000, 0.2)]
+)
+def test_binomial_follows_its_law(draw, n, p):
+    assert p_value(draw.binomial(n, p, "agent"), stats.binom(n, p)) > LEAST
+
+
+def test_rare_counts_are_right():
+    """Means of 1e-6 over 2**24 slots: Poisson of mean 17, and a pair never."""
+    draw = Draw(jnp.zeros(2, jnp.uint32), 0, "rare", slot=jnp.arange(2**24))
+    for drawn in (draw.poisson(1e-6, "agent"), draw.binomial(10.0, 1e-7, "agent")):
+        assert 3 <= float(jnp.sum(drawn)) <= 35
+        assert float(jnp.max(drawn)) == 1
+
+
+def test_counts_at_the_ends_of_their_domain(draw):
+    assert (draw.poisson(0.0, "agent") == 0).all()
+    assert (draw.binomial(7, 0.0, "agent") == 0).all()
+    assert (draw.binomial(7, 1.0, "agent") == 7).all()
+    assert (draw.binomial(1e6, 1.0, "agent") == 1e6).all()
+    assert (draw.binomial(0, 0.5, "agent") == 0).all()
+    assert (draw.gamma(0.0, "agent") == 0).all()
+    assert (draw.beta(0.0, 1.0, "agent") == 0).all()
+    assert (draw.beta(1.0, 0.0, "agent") == 1).all()
+
+
+def test_counts_of_mixed_size_are_each_right(draw):
+    rate = jnp.where(jnp.arange(N) % 2 == 0, 0.7, 33.0)
+    drawn = draw.poisson(rate)
+    same = Draw(jax.random.key_data(jax.random.key(5)), 3, "test", slot=jnp.arange(N))
+    assert (drawn[::2] == same.poisson(0.7, "agent")[::2]).all()
+    same = Draw(jax.random.key_data(jax.random.key(5)), 3, "test", slot=jnp.arange(N))
+    assert (drawn[1::2] == same.poisson(33.0, "agent")[1::2]).all()
+
+
+@pytest.mark.parametrize("p", [0.0, 1e-3, 0.3, 0.999, 1.0])
+def test_bernoulli_is_zero_or_one_at_its_rate(draw, p):
+    drawn = np.asarray(draw.bernoulli(p, "agent"))
+    assert set(np.unique(drawn)) <= {0.0, 1.0}
+    assert abs(drawn.mean() - p) <= 4 * np.sqrt(p * (1 - p) / N)
+
+
+@pytest.mark.parametrize("given", ["probs", "logits"])
+def test_categorical_follows_its_law_and_never_draws_what_cannot_be(draw, given):
+    probs = np.array([0.0, 0.5, 0.0, 0.001, 0.199, 0.3, 0.0], np.float32)
+    with np.errstate(divide="ignore"):
+        row = probs if given == "probs" else np.log(probs) + 3
+    found = np.bincount(np.asarray(draw.categorical(**{given: row}, axis="agent")), minlength=7)
+    assert (found[probs == 0] == 0).all()
+    assert stats.chisquare(found[probs > 0], probs[probs > 0] * N).pvalue > LEAST
+    hot = draw.categorical(**{given: row}, axis="agent", one_hot=True)
+    assert (hot.sum(-1) == 1).all()
+
+
+def test_a_rare_category_between_common_ones_is_as_rare_as_it_should_be():
+    """2**22 draws of a category at 2e-5: Poisson of mean 84 within 4 standard errors."""
+    draw = Draw(jnp.zeros(2, jnp.uint32), 0, "rare", slot=jnp.arange(2**22))
+    drawn = draw.categorical(probs=np.array([0.7, 2e-5, 0.3]), axis="agent")
+    assert abs(int(jnp.sum(drawn == 1)) - 84) < 37
+
+
+def test_integers_are_uniform_over_their_range(draw):
+    drawn = np.asarray(draw.integers("agent", -3, 8))
+    assert stats.chisquare(np.bincount(drawn + 3, minlength=11)).pvalue > LEAST
+    wide = np.asarray(draw.integers("agent", -(2**31), 2**31 - 1), np.float64) / 2**32 + 0.5
+    assert stats.kstest(wide, "uniform").pvalue > LEAST
+
+
+def test_log_probabilities_of_counts_are_those_of_scipy():
+    k = jnp.arange(12.0)
+    rate, p = jnp.full(12, 3.3), jnp.full(12, 0.3)
+    assert np.allclose(log_poisson(k, rate), stats.poisson(3.3).logpmf(k), atol=2e-5)
+    assert np.allclose(
+        log_binomial(k, jnp.full(12, 11.0), p), stats.binom(11, 0.3).logpmf(k), atol=2e-5
+    )
