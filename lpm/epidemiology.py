@@ -11,13 +11,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import gammainc
 
-from .axes import Array, Float, Scalar
+from .axes import Array, Float, Int, Scalar
 from .errors import ScenarioError
-from .population import Population
 
 LONGEST = 40  # Days an infectiousness profile can cover.
+_PER_DAY = 64  # Points of the rule that integrates a day of the profile.
 _POWER_STEPS = 60
 _BISECTIONS = 40
 
@@ -43,9 +42,11 @@ def gamma_profile(
     """
     day = jnp.arange(LONGEST + 1, dtype=jnp.float32)
     shape, scale = (mean / sd) ** 2, sd**2 / mean
-    # jax differentiates gammainc by its bound; the shape is a constant of the disease here.
-    reached = gammainc(jax.lax.stop_gradient(shape), day / scale)
-    weight = jnp.diff(reached, prepend=0.0)
+    # The midpoint rule: its constant cancels, and it is differentiable by the shape as well.
+    age = (jnp.arange(LONGEST * _PER_DAY) + 0.5) / _PER_DAY
+    log_density = (shape - 1) * jnp.log(age) - age / scale
+    density = jnp.exp(log_density - jax.lax.stop_gradient(jnp.max(log_density)))
+    weight = jnp.append(0.0, jnp.sum(density.reshape(LONGEST, _PER_DAY), axis=1))
     stage = jnp.where(day <= latent, while_latent, while_infectious)
     weight = weight * stage * (day > 0) * (day <= latent + infectious)
     return weight / jnp.sum(weight)
@@ -64,23 +65,23 @@ class Setting(NamedTuple):
     sizes: Float[np.ndarray, " size"]
 
 
-def setting(population: Population, column: str, class_of: str, num_classes: int) -> Setting:
-    """Who shares the groups of `column`, by group size and class; counted on the host.
-
-    Raises:
-        DataError: no such column.
-    """
-    group, kind = (population.host(name).astype(np.int64) for name in (column, class_of))
-    people = np.bincount(kind, minlength=num_classes).astype(float)
-    group, kind = group[group >= 0], kind[group >= 0]
-    count = population.num_groups(column)
+def setting(
+    member_of: Int[np.ndarray, " person"],
+    class_of: Int[np.ndarray, " person"],
+    num_classes: int,
+) -> Setting:
+    """Who shares the groups of `member_of` (-1 for none), by group size and class; on the host."""
+    people = np.bincount(class_of, minlength=num_classes).astype(float)
+    inside = member_of >= 0
+    group, kind = member_of[inside].astype(np.int64), class_of[inside].astype(np.int64)
+    count = int(group.max(initial=-1)) + 1
     members = np.bincount(group * num_classes + kind, minlength=count * num_classes)
     members = members.reshape(count, num_classes).astype(float)
     size = members.sum(axis=1).astype(int)
     found = np.unique(size[size > 1])
-    pairs = np.stack([_pairs(members[size == n]) for n in found]) if len(found) else None
-    if pairs is None:
-        return Setting(np.zeros((1, num_classes, num_classes)), np.ones(1))
+    if not len(found):
+        return Setting(np.zeros((1, num_classes, num_classes)), np.full(1, 2.0))
+    pairs = np.stack([_pairs(members[size == n]) for n in found])
     return Setting(pairs / np.maximum(people, 1), found.astype(float))
 
 

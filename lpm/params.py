@@ -13,6 +13,7 @@ from .fields import ROLES, Knob, declaration
 
 P = TypeVar("P", bound="Params")
 _DTYPES = {"float": np.float32, "int": np.int32, "bool": np.bool_}
+_WHOLE = {"i": "a whole number of 32 bits", "b": "true or false"}
 
 
 class Params(eqx.Module):
@@ -32,12 +33,28 @@ class Params(eqx.Module):
                 continue
             value = _convert(type(self), name, value)
             object.__setattr__(self, name, value)
-            if np.any(knob.domain.violated(value)):
-                wrong = value.ravel()[np.flatnonzero(knob.domain.violated(value.ravel()))[0]]
+            wrong = value[knob.domain.violated(value)]
+            if wrong.size:
                 unit = f" ({knob.unit})" if knob.unit else ""
                 raise ScenarioError(
-                    f"{type(self).__name__}.{name} = {wrong:g} is outside {knob.domain}{unit}"
+                    f"{type(self).__name__}.{name} = {wrong[0]:g} is outside {knob.domain}{unit}"
                 )
+        self._check_axes()
+
+    def _check_axes(self) -> None:
+        sizes: dict[str, tuple[int, str]] = {}
+        for name in type(self).knobs():
+            axes = axis_names(hints(type(self))[name])
+            shape = np.shape(getattr(self, name))
+            # From the back, so that the extra axis of variants, traced or not, stays out of it.
+            for axis, length in zip(reversed(axes), reversed(shape), strict=False):
+                expected, other = sizes.setdefault(axis, (length, name))
+                if expected != length:
+                    owner = type(self).__name__
+                    raise ScenarioError(
+                        f"{owner}.{name} has {length} along axis '{axis}', "
+                        f"but {owner}.{other} has {expected}"
+                    )
 
     @classmethod
     def knobs(cls) -> dict[str, Knob]:
@@ -119,9 +136,13 @@ def _convert(owner: type, name: str, value: Any) -> Any:
     if not is_array(annotation):
         raise ScenarioError(f"{owner.__name__}.{name} must be declared as an array or lpm.Scalar")
     try:
-        array = np.asarray(value, dtype=_DTYPES[kind(annotation)])
+        given = np.asarray(value)
+        with np.errstate(invalid="ignore", over="ignore"):  # what does not fit is refused below
+            array = given.astype(_DTYPES[kind(annotation)])
     except (TypeError, ValueError) as error:
         raise ScenarioError(f"{owner.__name__}.{name} = {value!r} is not a number") from error
+    if array.dtype != np.float32 and not np.array_equal(array, given):
+        raise ScenarioError(f"{owner.__name__}.{name} = {value!r} is not {_WHOLE[array.dtype.kind]}")
     axes = axis_names(annotation)
     if array.ndim not in (len(axes), len(axes) + 1):
         raise ScenarioError(

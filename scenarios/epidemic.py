@@ -76,6 +76,7 @@ class State(lpm.State):
     work_rate: Float[Array, " agent"]
     borough: Int[Array, " agent"]
     accepts: Bool[Array, " agent"]
+    profile: Float[Array, " day"]
     transmissibility: Scalar = lpm.variable(within=(0, None), unit="infections/contact")
     susceptible: Float[Array, " agent"] = lpm.variable(within=(0, 1))
     infected: Float[Array, " agent"] = lpm.variable(within=(0, 1))
@@ -100,24 +101,43 @@ def profile_of(params: Params) -> Float[Array, " day"]:
 def next_generation(
     population: Population, params: Params, scale: float | Scalar
 ) -> Float[Array, "mine theirs"]:
-    rates = {
-        "household_id": params.contacts_home,
-        "school_id": params.contacts_school,
-        "workplace_id": params.contacts_work,
-    }
+    band = population.host("age_band")
+    homes, quarters = population.host("household_id"), population.host("quarters_id")
+    shared = np.where(quarters >= 0, quarters + population.num_groups("household_id"), -1)
+    homes = np.where(homes >= 0, homes, shared)
     settings = []
-    for column, contacts in rates.items():
-        pairs = epi.setting(population, column, "age_band", BANDS)
+    for member_of, contacts in (
+        (homes, params.contacts_home),
+        (population.host("class_id"), params.contacts_school),
+        (population.host("workplace_id"), params.contacts_work),
+    ):
+        pairs = epi.setting(member_of, band, BANDS)
         settings.append((pairs, contacts / (pairs.sizes - 1)))
-    people = np.bincount(population.host("age_band"), minlength=BANDS).astype(np.float32)
-    mixing = contact_matrix("community", population=population)
-    return epi.next_generation(scale, params.susceptibility, settings, mixing, people)
+    people = np.bincount(band, minlength=BANDS).astype(np.float32)
+    return epi.next_generation(scale, params.susceptibility, settings, mixing(people), people)
+
+
+def mixing(people: Float[np.ndarray, " age"]) -> Float[np.ndarray, "mine theirs"]:
+    """Contacts at large; the data's last band, 70 and over, is split by the people in it."""
+    last = np.array([0, 1, 2, 3, 4, 5, 6, 7, 7])
+    share = np.ones(BANDS, np.float32)
+    share[7:] = people[7:] / people[7:].sum()
+    table = contact_matrix("community", bands=range(0, 80, 10))
+    return (table[last][:, last] * share).astype(np.float32)
 
 
 def init(population: Population, params: Params, draw: Draw) -> State:
     if draw.estimator == "mean_field":
         raise lpm.ScenarioError("epidemic follows days since infection, which have no mean field")
-    groups = [population.groups(f"{name}_id") for name in ("household", "school", "workplace")]
+    households, quarters = population.groups("household_id"), population.groups("quarters_id")
+    shared = jnp.where(quarters.member_of >= 0, quarters.member_of + households.num_groups, -1)
+    home = jnp.where(households.member_of >= 0, households.member_of, shared)
+    groups = (
+        lpm.Groups(home, num_groups=households.num_groups + quarters.num_groups),
+        population.groups("class_id"),
+        population.groups("workplace_id"),
+    )
+    people = np.bincount(population.host("age_band"), minlength=BANDS).astype(np.float32)
     rates = [
         contacts / jnp.maximum(group.degree(), 1)
         for group, contacts in zip(
@@ -133,12 +153,13 @@ def init(population: Population, params: Params, draw: Draw) -> State:
         work=groups[2],
         community=lpm.Mixing(
             jnp.where(population.alive, population["age_band"], -1),
-            contact_matrix("community", population=population),
+            mixing(people),
         ),
         home_rate=rates[0],
         school_rate=rates[1],
         work_rate=rates[2],
         borough=population["borough"],
+        profile=profile_of(params),
         accepts=draw.uniform("agent") < params.willing,
         transmissibility=epi.solve_scale(
             params.R0, lambda scale: next_generation(population, params, scale)
@@ -187,7 +208,7 @@ def test_and_trace(state: State, params: Params, draw: Draw) -> State:
 
 
 def transmit(state: State, params: Params, draw: Draw) -> State:
-    infectivity = state.infected * profile_of(params)[state.day.astype(jnp.int32)]
+    infectivity = state.infected * state.profile[state.day.astype(jnp.int32)]
     outside = 1 - act.away(state.t, state.isolate_from, params.isolation)
     closed = params.school_closure * act.window(state.t, params.closure_start, params.closure_end)
     protected = act.dose_protection(

@@ -147,7 +147,9 @@ def plot_difference(
     def panel(ax: Axes, name: str) -> None:
         ax.axhline(0, color=OTHER, linewidth=0.8)
         _draw(ax, policy, by_run(policy, name) - by_run(baseline, name), COLOURS[1])
-        _finish(ax, policy.unit, legend.units.get(name, ""), title=words(name), small=True, zero=False)
+        _finish(
+            ax, policy.unit, legend.units.get(name, ""), title=words(name), small=True, zero=False
+        )
 
     return _multiples(shown, panel)
 
@@ -177,7 +179,9 @@ def plot_by(
     size = values.shape[2]
     labels = labels or legend.labels.get(observable) or [f"{observable} {i}" for i in range(size)]
     if len(labels) != size:
-        raise SimulationError(f"{observable} has {size} elements, but there are {len(labels)} labels")
+        raise SimulationError(
+            f"{observable} has {size} elements, but there are {len(labels)} labels"
+        )
     there = baseline is not None and observable in baseline.observed
     behind = by_run(baseline, observable) if baseline is not None and there else None
 
@@ -215,7 +219,9 @@ def _scalar_names(trajectory: Trajectory, wanted: Sequence[str] | None) -> list[
     if wrong:
         raise SimulationError(unknown("trajectory", "scalar observable", wrong, there))
     if not there:
-        raise SimulationError(f"every observable is an array; plot_by draws {listing(trajectory.observed)}")
+        raise SimulationError(
+            f"every observable is an array; plot_by draws {listing(trajectory.observed)}"
+        )
     return list(there if wanted is None else wanted)
 
 
@@ -238,9 +244,7 @@ def _draw(
     ax.plot(time, middle, color=colour, linestyle=style, linewidth=1.6, marker=dot, markersize=4)
 
 
-def _draw_both(
-    ax: Axes, policy: Trajectory, baseline: Trajectory | None, observable: str
-) -> None:
+def _draw_both(ax: Axes, policy: Trajectory, baseline: Trajectory | None, observable: str) -> None:
     if baseline is not None:
         _draw(ax, baseline, by_run(baseline, observable), OTHER, "--")
     _draw(ax, policy, by_run(policy, observable), COLOURS[0])
@@ -270,9 +274,18 @@ def _finish(
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(round(value, 12))))
     ax.set_xlabel(unit, fontsize=_SMALL if small else _TEXT, color=INK)
     if small:
-        ax.set_title(title, loc="left", fontsize=_TEXT, color=INK, fontweight="bold", pad=12 if quantity else 6)
+        ax.set_title(
+            title,
+            loc="left",
+            fontsize=_TEXT,
+            color=INK,
+            fontweight="bold",
+            pad=12 if quantity else 6,
+        )
         if quantity:
-            ax.text(0, 1.02, quantity, transform=ax.transAxes, fontsize=_SMALL, color=INK, va="bottom")
+            ax.text(
+                0, 1.02, quantity, transform=ax.transAxes, fontsize=_SMALL, color=INK, va="bottom"
+            )
     elif quantity:
         ax.set_title(quantity, loc="left", fontsize=_TEXT, color=INK)
 
@@ -324,7 +337,11 @@ def _multiples(
             Line2D([], [], color=COLOURS[0], linewidth=1.6, label=key[1]),
         ]
         figure.legend(
-            handles=lines, loc="outside upper left", ncols=2, frameon=False, fontsize=_TEXT,
+            handles=lines,
+            loc="outside upper left",
+            ncols=2,
+            frameon=False,
+            fontsize=_TEXT,
             labelcolor=INK,
         )
     return list(grid[: len(names)])

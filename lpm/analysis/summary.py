@@ -1,4 +1,4 @@
-"""What a run came to: end, peak and time of peak of each observable, over runs and against a baseline."""
+"""What a run came to: end and peak of each observable, over runs and against a baseline."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,7 +84,7 @@ def summarise(policy: Trajectory, baseline: Trajectory | None = None) -> list[Fi
 
     Runs are paired where both have the same keys: the difference is then taken run by run and
     its standard error is that of the mean difference; otherwise it is that of two independent
-    means. A peak is left out where every run has it at its first or last row.
+    means. A peak is left out where every run begins or ends with it.
     """
     found = []
     for name in scalars(policy):
@@ -92,7 +92,9 @@ def summarise(policy: Trajectory, baseline: Trajectory | None = None) -> list[Fi
         there = baseline is not None and name in baseline.observed
         theirs = statistics(baseline, name) if baseline is not None and there else None
         shown = list(mine)
-        if _at_an_end(mine, policy) and (theirs is None or _at_an_end(theirs, baseline or policy)):
+        if _peaks_at_an_end(policy, name) and (
+            baseline is None or theirs is None or _peaks_at_an_end(baseline, name)
+        ):
             shown = shown[:1]
         for what in shown:
             found.append(_finding(name, what, mine, theirs, same_luck(policy, baseline)))
@@ -133,10 +135,10 @@ def _finding(
     return Finding(name, what, own, other, gap, paired)
 
 
-def _at_an_end(found: dict[str, np.ndarray], trajectory: Trajectory) -> bool:
-    *_, when = found.values()
-    time = np.asarray(trajectory.time)
-    return bool(np.isin(when, (time[0], time[-1])).all())
+def _peaks_at_an_end(trajectory: Trajectory, observable: str) -> bool:
+    values = by_run(trajectory, observable)
+    highest = values.max(axis=1)
+    return bool(np.all((values[:, 0] == highest) | (values[:, -1] == highest)))
 
 
 def number(value: float) -> str:

@@ -52,7 +52,5 @@ def check(options: argparse.Namespace, console: Console) -> None:
     verdict = f"{agents:,} agents take about {wanted:,.1f} GB"
     if free is not None:
         fits = "they fit" if wanted * 1e9 <= free else "they do not fit"
-        verdict += (
-            f" of {free / 1e9:,.1f} GB free: {fits}; about {fitting(need, free):,} would"
-        )
+        verdict += f" of {free / 1e9:,.1f} GB free: {fits}; about {fitting(need, free):,} would"
     console.print(verdict, highlight=False)

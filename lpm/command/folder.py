@@ -54,8 +54,8 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def claim(cls, path: Path | None, name: str, spec: Any) -> "RunFolder":
-        """Make a new folder with its record; without `path`, one under `runs/` named by the time.
+    def claim(cls, path: Path | None, name: str, spec: Spec, record: str = _SPEC) -> "RunFolder":
+        """Make a new folder with its `record`; without `path`, one under `runs/` named by the time.
 
         Raises:
             SimulationError: the folder exists already.
@@ -72,7 +72,7 @@ class RunFolder:
             except FileExistsError:
                 continue
             whole = cls(folder)
-            whole.write(_SPEC, json.dumps(asdict(spec), indent=2) + "\n")
+            whole.write(record, json.dumps(asdict(spec), indent=2) + "\n")
             return whole
         raise SimulationError(taken(tries[0]))
 

@@ -21,7 +21,9 @@ def params(options: argparse.Namespace, console: Console) -> None:
     scenario = load(options.scenario).scenario
     rows = scenario.params.table()
     if scenario.baseline:
-        other = {r["name"]: r["value"] for r in scenario.params.replace(**scenario.baseline).table()}
+        other = {
+            r["name"]: r["value"] for r in scenario.params.replace(**scenario.baseline).table()
+        }
         for row in rows:
             unit, within = row.pop("unit"), row.pop("within")
             row["baseline"] = other[row["name"]] if row["name"] in scenario.baseline else ""

@@ -52,7 +52,9 @@ class Job:
 
 def add_run(commands: Any) -> None:
     """Declare `lpm run` and its options."""
-    parser = commands.add_parser("run", help="run a scenario and write a report", description=__doc__)
+    parser = commands.add_parser(
+        "run", help="run a scenario and write a report", description=__doc__
+    )
     parser.add_argument("scenario", nargs="?", help="a file, or a name such as epidemic")
     add_size(parser)
     parser.add_argument("--every", type=int, help="steps between two observations (1)")
@@ -186,7 +188,9 @@ def _check_same(options: argparse.Namespace, spec: Spec) -> None:
         if str(loaded.path) != spec.scenario:
             raise SimulationError(f"{where} is a run of {spec.scenario}, not of {loaded.path}")
     if options.out is not None and options.out.resolve() != options.resume.resolve():
-        raise SimulationError(f"--resume {options.resume} goes on in its own folder; leave out --out")
+        raise SimulationError(
+            f"--resume {options.resume} goes on in its own folder; leave out --out"
+        )
     stored = {**asdict(spec), "no_baseline": not spec.compared}
     given = {
         "agents": None if options.agents is None else agents_of(options.agents, 0),
@@ -225,9 +229,7 @@ def _simulate(job: Job, name: str, params: Params) -> Trajectory:
     return trajectory
 
 
-def _results(
-    job: Job, policy: Trajectory, baseline: Trajectory | None
-) -> dict[str, str | bytes]:
+def _results(job: Job, policy: Trajectory, baseline: Trajectory | None) -> dict[str, str | bytes]:
     story = Story(
         name=job.scenario.name,
         purpose=job.scenario.purpose,

@@ -64,9 +64,7 @@ def load(name: str) -> Loaded:
     scenario = getattr(module, "scenario", None)
     if not isinstance(scenario, Scenario):
         found = "nothing of that name" if scenario is None else f"a {type(scenario).__name__}"
-        raise ScenarioError(
-            f"{path} must define `scenario = lpm.Scenario(...)`; it has {found}"
-        )
+        raise ScenarioError(f"{path} must define `scenario = lpm.Scenario(...)`; it has {found}")
     return Loaded(scenario, path, Legend.of(module))
 
 

@@ -26,6 +26,7 @@ CLASS_OF_BAND = np.digitize(BANDS, (18, 65))
 Composition: TypeAlias = tuple[int, int, int]
 FirstKey: TypeAlias = tuple[int, int, int]
 NextKey: TypeAlias = tuple[int, int, int, int, int]
+SexKey: TypeAlias = tuple[int, int, int, int, int]
 
 
 def classes(composition: Composition) -> tuple[int, ...]:
@@ -43,11 +44,45 @@ def first_key(composition: Composition) -> FirstKey:
 def next_key(composition: Composition, rank: int) -> NextKey:
     """What the step from member `rank` to the next one hangs on, besides the member's own state.
 
-    Classes of both, whether it is the first step, grown-ups (up to 3), any children.
+    Classes of both, whether it is the first step, how many of the next one's class are still to
+    come (children up to 4, others up to 3), and whether there are any children.
     """
     kinds = classes(composition)
-    grown = min(composition[1] + composition[2], 3)
-    return kinds[rank], kinds[rank + 1], int(rank == 0), grown, int(composition[0] > 0)
+    here, after = kinds[rank], kinds[rank + 1]
+    remaining = min(kinds[rank + 1 :].count(after), 4 if after == CHILD else 3)
+    return here, after, int(rank == 0), remaining, int(composition[0] > 0)
+
+
+def sex_key(key: NextKey, gap: int) -> SexKey:
+    """What the next member's sex hangs on, besides the sex of the one before.
+
+    Classes of both, whether it is the first step, any children, and how many bands lie between
+    the two (up to 3).
+    """
+    here, after, is_first, _, has_children = key
+    return here, after, is_first, has_children, min(gap, 3)
+
+
+def combine(
+    bands: Mapping[NextKey, Float[np.ndarray, "band next"]],
+    females: Mapping[SexKey, Float[np.ndarray, " sex"]],
+) -> dict[NextKey, Float[np.ndarray, "state next"]]:
+    """Steps between states from steps between age bands and the next member's sex.
+
+    Args:
+        bands: [from, to] shares of the next member's band.
+        females: share of women and girls among next members, by the sex of the one before.
+    """
+    count = len(BANDS)
+    following = {}
+    for key, table in bands.items():
+        steps = np.zeros((count, 2, count, 2))
+        for band, after in zip(*np.nonzero(table), strict=True):
+            female = females[sex_key(key, int(band - after))]
+            steps[band, :, after, 1] = table[band, after] * female
+            steps[band, :, after, 0] = table[band, after] * (1 - female)
+        following[key] = steps.reshape(STATES, STATES)
+    return following
 
 
 @dataclass(frozen=True)

@@ -15,16 +15,21 @@ from .ages import (
     BANDS,
     CLASS_OF_BAND,
     STATES,
-    Chain,
     Composition,
+    FirstKey,
+    NextKey,
+    SexKey,
     classes,
     first_key,
     next_key,
+    sex_key,
 )
 
 CELL = 10
 ROW = 30
 LARGEST = 9
+_BANDS = len(BANDS)
+_MOST_GAP = 3
 
 
 def merge_small(
@@ -117,28 +122,44 @@ class _Tally:
         return weights.reshape(shape), records.reshape(shape)
 
 
-def build_chain(members: pl.DataFrame, kinds: Sequence[Composition]) -> Chain:
-    """The city's chain of ages and sexes for the given compositions."""
-    starts, steps = _Tally({}, {}), _Tally({}, {})
+@dataclass(frozen=True)
+class HouseholdTables:
+    """The chain in parts: who is oldest, and the next one's age band and sex."""
+
+    first: dict[FirstKey, Float[np.ndarray, " state"]]
+    bands: dict[NextKey, Float[np.ndarray, "band next"]]
+    females: dict[SexKey, Float[np.ndarray, " sex"]]
+
+
+def tabulate(members: pl.DataFrame, kinds: Sequence[Composition]) -> HouseholdTables:
+    """Count the city's households into the parts of the chain, for the given compositions."""
+    starts, bands, sexes = _Tally({}, {}), _Tally({}, {}), _Tally({}, {})
     members = members.with_columns(before=pl.col("state").shift(1))
     keys = ["children", "adults", "elderly", "rank"]
-    for (children, adults, elderly, rank), rows in members.group_by(keys):
+    for (children, adults, elderly, rank), rows in members.group_by(keys, maintain_order=True):
         kind = (int(children), int(adults), int(elderly))
         state, weight = rows["state"].to_numpy(), rows["PWGTP"].to_numpy()
         if rank == 0:
             for key in _first_levels(kind):
                 starts.add(key, state, weight, STATES)
-        else:
-            cells = rows["before"].to_numpy() * STATES + state
-            for key in _next_levels(kind, int(rank) - 1):
-                steps.add(key, cells, weight, STATES * STATES)
-    return Chain(
-        {first_key(kind): _first_shares(starts, kind) for kind in kinds},
-        {
-            next_key(kind, rank): _next_shares(steps, kind, rank)
-            for kind in kinds
-            for rank in range(sum(kind) - 1)
-        },
+            continue
+        before = rows["before"].to_numpy()
+        step = next_key(kind, int(rank) - 1)
+        for key in _band_levels(step):
+            bands.add(key, before // 2 * _BANDS + state // 2, weight, _BANDS**2)
+        gap = before // 2 - state // 2
+        for gaps in range(_MOST_GAP + 1):
+            apart = np.minimum(gap, _MOST_GAP) == gaps
+            cells = (before % 2 * 2 + state % 2)[apart]
+            for key in _sex_levels(sex_key(step, gaps)):
+                sexes.add(key, cells, weight[apart], 4)
+    steps = {next_key(kind, rank) for kind in kinds for rank in range(sum(kind) - 1)}
+    following = {key: _band_shares(bands, key) for key in sorted(steps)}
+    wanted = {sex_key(key, gap) for key in following for gap in range(_MOST_GAP + 1)}
+    return HouseholdTables(
+        {first_key(kind): _first(starts, kind) for kind in kinds},
+        following,
+        {key: _female_shares(sexes, key) for key in sorted(wanted)},
     )
 
 
@@ -146,38 +167,55 @@ def _first_levels(kind: Composition) -> tuple[Hashable, Hashable]:
     return first_key(kind), ("class", classes(kind)[0])
 
 
-def _next_levels(kind: Composition, rank: int) -> tuple[Hashable, Hashable]:
-    key = next_key(kind, rank)
-    return key, key[:2]
+def _band_levels(key: NextKey) -> tuple[Hashable, Hashable, Hashable]:
+    here, after, _, remaining, _ = key
+    return key, (here, after, remaining), (here, after)
 
 
-def _first_shares(starts: _Tally, kind: Composition) -> Float[np.ndarray, " state"]:
+def _sex_levels(key: SexKey) -> tuple[Hashable, Hashable, Hashable]:
+    here, after, _, _, gap = key
+    return key, (here, after, gap), (here, after)
+
+
+def _first(starts: _Tally, kind: Composition) -> Float[np.ndarray, " state"]:
     fine, coarse = (starts.get(key, (STATES,)) for key in _first_levels(kind))
     allowed = np.repeat(classes(kind)[0] == CLASS_OF_BAND, 2).astype(float)
     return _row(*fine, _row(*coarse, allowed))
 
 
-def _next_shares(steps: _Tally, kind: Composition, rank: int) -> Float[np.ndarray, "state next"]:
-    """Rows of the finest table with `ROW` records: this step's, that of its two classes, anyone."""
-    fine, coarse = (steps.get(key, (STATES, STATES)) for key in _next_levels(kind, rank))
-    here, after = classes(kind)[rank : rank + 2]
-    table = np.zeros((STATES, STATES))
-    for state in np.flatnonzero(np.repeat(here == CLASS_OF_BAND, 2)):
-        no_older = np.arange(STATES) // 2 <= state // 2
-        allowed = (np.repeat(after == CLASS_OF_BAND, 2) & no_older).astype(float)
-        if allowed.sum() == 0:
+def _band_shares(bands: _Tally, key: NextKey) -> Float[np.ndarray, "band next"]:
+    """Rows from coarse to fine: steps from anyone, between the two classes, so many to come."""
+    tables = [bands.get(level, (_BANDS, _BANDS)) for level in reversed(_band_levels(key))]
+    here, after = key[:2]
+    shares = np.zeros((_BANDS, _BANDS))
+    for band in np.flatnonzero(here == CLASS_OF_BAND):
+        no_older = np.arange(_BANDS) <= band
+        row = ((after == CLASS_OF_BAND) & no_older).astype(float)
+        if row.sum() == 0:
             continue
-        anyone = _row(coarse[0].sum(0) * allowed, coarse[1].sum(0) * allowed, allowed)
-        wide = _row(coarse[0][state], coarse[1][state], anyone)
-        table[state] = _row(fine[0][state], fine[1][state], wide)
-    return table
+        weights, records = tables[0]
+        row = _row(weights.sum(0) * row, records.sum(0) * row, row)
+        for weights, records in tables:
+            row = _row(weights[band], records[band], row)
+        shares[band] = row
+    return shares
+
+
+def _female_shares(sexes: _Tally, key: SexKey) -> Float[np.ndarray, " sex"]:
+    """By sex of the one before, from the finest table with `ROW` records."""
+    shares = np.full(2, 0.5)
+    for level in reversed(_sex_levels(key)):
+        weights, records = sexes.get(level, (2, 2))
+        known = records.sum(1) >= ROW
+        shares[known] = weights[known, 1] / weights[known].sum(1)
+    return shares
 
 
 def _row(
-    weights: Float[np.ndarray, " state"],
-    records: Float[np.ndarray, " state"],
-    parent: Float[np.ndarray, " state"],
-) -> Float[np.ndarray, " state"]:
+    weights: Float[np.ndarray, " cell"],
+    records: Float[np.ndarray, " cell"],
+    parent: Float[np.ndarray, " cell"],
+) -> Float[np.ndarray, " cell"]:
     if records.sum() < ROW:
         return parent / parent.sum()
     return merge_small(weights, records, parent)

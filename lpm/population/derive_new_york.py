@@ -15,14 +15,14 @@ import polars as pl
 
 from lpm.errors import DataError
 
-from .ages import BANDS, SEXES, STATES, Chain, fit_tilt
+from .ages import BANDS, SEXES, STATES, Chain, combine, fit_tilt
 from .contact_matrices import EDGES, SETTINGS
 from .derive_households import (
     ROW,
-    build_chain,
     composition_shares,
     member_states,
     merge_small,
+    tabulate,
 )
 from .shipped import BOROUGHS, OPEN_SIZE, borough_shares
 
@@ -49,15 +49,17 @@ def derive(data: Path) -> dict[str, pl.DataFrame]:
         (c, size - c - e, e)
         for size, c, e in compositions.select("size", "children", "elderly").unique().rows()
     ]
-    chain = build_chain(members, sorted(kinds))
+    parts = tabulate(members, sorted(kinds))
+    chain = Chain(parts.first, combine(parts.bands, parts.females))
     age_sex = _age_sex(people, boroughs)
     return {
         "boroughs": boroughs,
         "household_sizes": sizes,
         "large_households": large,
         "compositions": compositions,
-        "first_member": _first_table(chain.first),
-        "next_member": _next_table(chain.following),
+        "first_member": _first_table(parts.first),
+        "next_band": _band_table(parts.bands),
+        "next_sex": _sex_table(parts.females),
         "tilt": _tilt(chain, compositions, sizes, large, age_sex),
         "age_sex": age_sex,
         "years": _years(people),
@@ -215,14 +217,23 @@ def _first_table(first: dict) -> pl.DataFrame:
     return pl.DataFrame(rows, ["size", "elderly", "has_children", "state", "share"], orient="row")
 
 
-def _next_table(following: dict) -> pl.DataFrame:
+def _band_table(bands: dict) -> pl.DataFrame:
     rows = [
         (*key, int(here), int(after), round(float(table[here, after]), 6))
-        for key, table in sorted(following.items())
+        for key, table in sorted(bands.items())
         for here, after in zip(*np.nonzero(table.round(6)), strict=True)
     ]
-    names = ["class", "next_class", "is_first", "grown", "has_children", "state", "next", "share"]
-    return pl.DataFrame(rows, names, orient="row")
+    names = ["class", "next_class", "is_first", "remaining", "has_children"]
+    return pl.DataFrame(rows, [*names, "band", "next", "share"], orient="row")
+
+
+def _sex_table(females: dict) -> pl.DataFrame:
+    rows = [
+        (*key, *(round(float(share), 4) for share in shares))
+        for key, shares in sorted(females.items())
+    ]
+    names = ["class", "next_class", "is_first", "has_children", "gap"]
+    return pl.DataFrame(rows, [*names, "after_male", "after_female"], orient="row")
 
 
 def _tilt(

@@ -1,6 +1,7 @@
 """How well a synthetic New York meets what is published of the real one."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -54,7 +55,7 @@ def _tables(borough: int, name: str, facts: dict, people: pl.DataFrame) -> list[
     by_age = age_sex.group_by("age_from", maintain_order=True).agg(pl.col("people").sum())
     by_sex = age_sex.group_by("sex", maintain_order=True).agg(pl.col("people").sum())
     band = np.digitize(people["age"].to_numpy(), BANDS) - 1
-    ages = [f"{a}-{b - 1}" for a, b in zip(BANDS, BANDS[1:], strict=False)] + [f"{BANDS[-1]}+"]
+    ages = [f"{a}-{b - 1}" for a, b in pairwise(BANDS)] + [f"{BANDS[-1]}+"]
     sizes = read_table("household_sizes").filter(pl.col("borough") == borough)
     lived = people.filter(pl.col("household_id") >= 0).group_by("household_id").len()["len"]
     homes = np.bincount(np.minimum(lived.to_numpy(), OPEN_SIZE), minlength=OPEN_SIZE + 1)[1:]

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from lpm.errors import DataError
 
-from .ages import BANDS, SEXES, STATES, Chain
+from .ages import BANDS, SEXES, STATES, Chain, FirstKey, NextKey, combine
 from .columns import NONE
 from .places import Level, Schools, assign_schools, assign_workplaces, staff_rooms
 from .population import Population
@@ -182,14 +182,14 @@ def _work(
 @cache
 def read_chain() -> Chain:
     """The shipped chain of ages and sexes of household members."""
-    first: dict[tuple[int, int, int], Float[np.ndarray, " state"]] = {}
+    first: dict[FirstKey, Float[np.ndarray, " state"]] = {}
     for *key, state, share in read_table("first_member").rows():
         first.setdefault(tuple(key), np.zeros(STATES))[state] = share
-    following: dict[tuple[int, int, int, int, int], Float[np.ndarray, "state next"]] = {}
-    for *key, state, after, share in read_table("next_member").rows():
-        table = following.setdefault(tuple(key), np.zeros((STATES, STATES)))
-        table[state, after] = share
-    return Chain(first, following)
+    bands: dict[NextKey, Float[np.ndarray, "band next"]] = {}
+    for *key, band, after, share in read_table("next_band").rows():
+        bands.setdefault(tuple(key), np.zeros((len(BANDS), len(BANDS))))[band, after] = share
+    females = {tuple(row[:5]): np.array(row[5:]) for row in read_table("next_sex").rows()}
+    return Chain(first, combine(bands, females))
 
 
 def place_of(borough: int) -> Place:

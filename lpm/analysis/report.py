@@ -1,0 +1,210 @@
+"""A run as one page: summary, figures, parameters, people and provenance in a single HTML file."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from ..params import Params
+from ..population import Population
+from ..trajectory import Trajectory
+from .legend import Legend
+from .plots import (
+    Picture,
+    drawable,
+    picture_of,
+    plot_bands,
+    plot_by,
+    plot_difference,
+    plot_overview,
+)
+from .summary import rows, same_luck, scalars, summarise, words
+
+_STYLE = (files("lpm.analysis") / "report.css").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a report tells.
+
+    Attributes:
+        name: the scenario's name.
+        purpose: its docstring.
+        params: parameters of the run.
+        defaults: those of the scenario's file.
+        policy: the run.
+        compared: the same seeds under the baseline, if there is one.
+        baseline: parameters of that.
+        population: who it happened to.
+        margins: how well the people match what is published, as rows of cells.
+        legend: words for figures.
+    """
+
+    name: str
+    purpose: str
+    params: Params
+    defaults: Params
+    policy: Trajectory
+    compared: Trajectory | None = None
+    baseline: Params | None = None
+    population: Population | None = None
+    margins: Sequence[Mapping[str, Any]] = ()
+    legend: Legend = field(default_factory=Legend)
+
+
+@dataclass(frozen=True)
+class Illustration:
+    """A figure of a report, with the name of its file and its words."""
+
+    name: str
+    title: str
+    caption: str
+    figure: Picture
+
+    def png(self) -> bytes:
+        """The figure as a PNG file."""
+        return self.figure.png()
+
+
+def figures(story: Story) -> list[Illustration]:
+    """All figures that what was observed allows."""
+    policy, compared, legend = story.policy, story.compared, story.legend
+    runs = len(policy.provenance.get("key") or [0])
+    band = f"Line: median; band: 5-95% of {runs} runs." if runs > 1 else "A single run."
+    found = [
+        Illustration(
+            _file_name(title),
+            title,
+            band,
+            picture_of(plot_bands(policy, names, legend=legend)),
+        )
+        for title, names in legend.together.items()
+    ]
+    if scalars(policy):
+        axes = plot_overview(policy, compared, legend=legend)
+        found.append(Illustration("overview", "All that was observed", band, picture_of(axes)))
+    if compared is not None and scalars(policy) and same_luck(policy, compared):
+        axes = plot_difference(compared, policy, legend=legend)
+        caption = f"Each run less the baseline with the same seed and people. {band}"
+        title = "Policy less baseline, same luck"
+        found.append(Illustration("difference", title, caption, picture_of(axes)))
+    for name in policy.observed:
+        if name not in scalars(policy) and drawable(policy, name):
+            axes = plot_by(policy, name, baseline=compared, legend=legend)
+            title = words(name).capitalize()
+            found.append(Illustration(name, title, band, picture_of(axes)))
+    return found
+
+
+def report(story: Story, illustrations: Sequence[Illustration]) -> str:
+    """The page, with everything inside it: no other file and no network is needed."""
+    title, text = _opening(story)
+    parts = [
+        f"<header><p class=kicker>{escape(story.name)}</p><h1>{escape(title)}</h1>"
+        f"<p>{escape(_size(story))}</p></header>",
+        _section("Summary", _table(rows(summarise(story.policy, story.compared)), "numbers")),
+        *(_figure(picture) for picture in illustrations),
+        _section("Parameters", _table(_parameters(story))),
+        _section("People", _people(story)) if story.population is not None else "",
+        _section("About the model", text) if text else "",
+        _section("Where this came from", _table(_provenance(story), "pairs")),
+    ]
+    return (
+        "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
+        "<meta name=viewport content='width=device-width, initial-scale=1'>"
+        "<meta name=color-scheme content='light dark'>"
+        f"<title>{escape(story.name)}: {escape(title)}</title><style>{_STYLE}</style></head>\n"
+        "<body><main>" + "\n".join(part for part in parts if part) + "</main></body></html>\n"
+    )
+
+
+def _opening(story: Story) -> tuple[str, str]:
+    """First line of the docstring as a title, the rest as paragraphs."""
+    first, _, rest = story.purpose.strip().partition("\n")
+    paragraphs = [" ".join(p.split()) for p in rest.split("\n\n") if p.strip()]
+    text = "".join(f"<p>{escape(p)}</p>" for p in paragraphs)
+    return first.rstrip(".") or story.name, text
+
+
+def _size(story: Story) -> str:
+    about = story.policy.provenance
+    runs, unit = len(about.get("key") or [0]), story.policy.unit
+    people = about.get("population", {}).get("size")
+    told = [f"{people:,} agents"] if people else []
+    told.append(f"{about.get('steps', story.policy.time[-1])} steps of one {unit}")
+    told.append("1 run" if runs == 1 else f"{runs} runs")
+    if story.compared is not None:
+        told.append("compared with the baseline under the same seeds")
+    return ", ".join(told) + "."
+
+
+def _parameters(story: Story) -> list[dict[str, str]]:
+    defaults = {row["name"]: row["value"] for row in story.defaults.table()}
+    other = story.baseline or story.params
+    baseline = {row["name"]: row["value"] for row in other.table()}
+    table = []
+    for row in story.params.table():
+        cells = {"name": row["name"], "role": row["role"], "value": row["value"]}
+        if row["value"] != defaults[row["name"]]:
+            cells["value"] += f" (not {defaults[row['name']]})"
+        if story.baseline is not None:
+            differs = baseline[row["name"]] != row["value"]
+            cells["baseline"] = baseline[row["name"]] if differs else ""
+        table.append(cells | {"within": row["within"], "unit": row["unit"]})
+    return table
+
+
+def _people(story: Story) -> str:
+    population = story.population
+    assert population is not None
+    table = population._repr_html_().replace("<table>", "<div class=wide><table>")
+    table = table.replace("</table>", "</table></div>")
+    sources = "".join(f"<li>{escape(line)}</li>" for line in population.provenance)
+    told = f"<ul>{sources}</ul>" if sources else ""
+    if story.margins:
+        told += "<h3>Against what is published</h3>" + _table(story.margins)
+    return table + told
+
+
+def _provenance(story: Story) -> list[dict[str, str]]:
+    about = dict(story.policy.provenance)
+    about.pop("params", None)
+    return [
+        {"what": words(name), "value": value if isinstance(value, str) else json.dumps(value)}
+        for name, value in about.items()
+        if value != ""
+    ]
+
+
+def _figure(picture: Illustration) -> str:
+    return _section(
+        picture.title,
+        f"<figure role=img aria-label='{escape(picture.title, quote=True)}'>"
+        f"<div class=wide>{picture.figure.svg()}</div>"
+        f"<figcaption>{escape(picture.caption)}</figcaption></figure>",
+    )
+
+
+def _section(title: str, content: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{content}</section>"
+
+
+def _table(lines: Sequence[Mapping[str, Any]], kind: str = "") -> str:
+    if not lines:
+        return "<p>Nothing to show.</p>"
+    head = "".join(f"<th>{escape(str(name))}</th>" for name in lines[0])
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in line.values()) + "</tr>"
+        for line in lines
+    )
+    return (
+        f"<div class=wide><table class='{kind}'><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _file_name(title: str) -> str:
+    kept = "".join(c if c.isalnum() else " " for c in title.lower())
+    return "-".join(kept.split())
