@@ -4,9 +4,12 @@ from functools import cache
 from typing import Any, Protocol, get_type_hints, runtime_checkable
 
 import jax
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import AbstractArray, Array, Bool, Float, Int, PRNGKeyArray, UInt32
 
 Scalar = Float[Array, ""]
+Number = int | float | np.generic | Float[Array, ""] | Int[Array, ""]
 AGENT = "agent"
 
 
@@ -64,7 +67,7 @@ def describe(array: Any) -> str:
 
 def is_traced(tree: Any) -> bool:
     """Whether any leaf is a JAX tracer (inside grad, vmap or jit)."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree))
 
 
 __all__ = [
@@ -74,6 +77,7 @@ __all__ = [
     "Float",
     "HasSlots",
     "Int",
+    "Number",
     "PRNGKeyArray",
     "Scalar",
     "UInt32",

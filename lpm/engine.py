@@ -49,7 +49,7 @@ class Plan:
     batched: bool = False
     mesh: Mesh | None = None
 
-    def split(self, state: State) -> tuple[list[jax.Array], list[jax.Array]]:
+    def split(self, state: State) -> tuple[list[Any], list[Any]]:
         """Moving and fixed leaves of a state."""
         leaves = jax.tree.leaves(state)
         moving = [x for x, role in zip(leaves, self.roles, strict=True) if role == MOVING]
@@ -184,7 +184,7 @@ def agent_leaves(module: Any) -> Any:
     )
 
 
-def place(plan: Plan, leaves: Sequence[jax.Array], role: str) -> list[jax.Array]:
+def place(plan: Plan, leaves: Sequence[Any], role: str) -> list[Any]:
     """Hold the agent axis of each leaf split over the mesh."""
     if plan.mesh is None:
         return list(leaves)
@@ -223,8 +223,8 @@ def lanewise(plan: Plan, params: Params) -> tuple[Callable[..., Any], Callable[.
 @partial(jax.jit, static_argnames=("plan",), donate_argnames=("moving",))
 def advance(
     plan: Plan,
-    moving: list[jax.Array],
-    fixed: list[jax.Array],
+    moving: list[Any],
+    fixed: list[Any],
     t: jax.Array,
     faults: jax.Array,
     params: Params,

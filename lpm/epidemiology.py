@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .axes import Array, Float, Int, Scalar
+from .axes import Array, Float, Int, Number, Scalar
 from .errors import ScenarioError
 
 LONGEST = 40  # Days an infectiousness profile can cover.
@@ -22,13 +22,13 @@ _BISECTIONS = 40
 
 
 def gamma_profile(
-    mean: float | Scalar,
-    sd: float | Scalar,
+    mean: Number,
+    sd: Number,
     *,
-    latent: float | Scalar,
-    infectious: float | Scalar,
-    while_latent: float | Scalar,
-    while_infectious: float | Scalar,
+    latent: Number,
+    infectious: Number,
+    while_latent: Number,
+    while_infectious: Number,
 ) -> Float[Array, " day"]:
     """Share of a person's infectiousness on each day after infection; entry 0 is unused.
 
@@ -90,7 +90,7 @@ def _pairs(members: np.ndarray) -> np.ndarray:
 
 
 def next_generation(
-    scale: float | Scalar,
+    scale: Number,
     susceptibility: Float[Array, " age"],
     settings: Sequence[tuple[Setting, Float[Array, " size"]]],
     mixing: Float[Array, "mine theirs"],
@@ -140,7 +140,7 @@ def typical_infected(matrix: Float[Array, "mine theirs"]) -> Float[Array, " age"
 
 
 def solve_scale(
-    reproduction: float | Scalar, matrix_at: Callable[[Scalar], Float[Array, "mine theirs"]]
+    reproduction: Number, matrix_at: Callable[[Scalar], Float[Array, "mine theirs"]]
 ) -> Scalar:
     """The scale at which the next-generation matrix has spectral radius `reproduction`.
 

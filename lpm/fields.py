@@ -15,6 +15,7 @@ import numpy as np
 from .errors import ScenarioError
 
 ROLES = ("constant", "parameter", "policy")
+Bounds = tuple[float | int | None, float | int | None]
 _KEY = "lpm"
 
 
@@ -22,8 +23,8 @@ _KEY = "lpm"
 class Domain:
     """A closed interval; `None` leaves a side open."""
 
-    lower: float | None = None
-    upper: float | None = None
+    lower: float | int | None = None
+    upper: float | int | None = None
 
     def __post_init__(self) -> None:
         if self.lower is not None and self.upper is not None and not self.lower < self.upper:
@@ -109,7 +110,7 @@ def _softplus_inverse(y: jax.Array) -> jax.Array:
     return y + jnp.log(-jnp.expm1(-y))
 
 
-def variable(*, within: tuple[float | None, float | None] = (None, None), unit: str = "") -> Any:
+def variable(*, within: Bounds = (None, None), unit: str = "") -> Any:
     """Declare a state variable with the bounds it never leaves and its unit.
 
     A run records the first step at which the variable was not finite or left `within`.
@@ -125,7 +126,7 @@ def constant(value: Any, *, unit: str = "") -> Any:
 def parameter(
     value: Any,
     *,
-    within: tuple[float | None, float | None] = (None, None),
+    within: Bounds = (None, None),
     unit: str = "",
     prior: Any = None,
 ) -> Any:
@@ -134,13 +135,13 @@ def parameter(
 
 
 def policy(
-    value: Any, *, within: tuple[float | None, float | None] = (None, None), unit: str = ""
+    value: Any, *, within: Bounds = (None, None), unit: str = ""
 ) -> Any:
     """Declare a number that the planner chooses; `within` is the check and the bijection."""
     return _knob("policy", value, within, unit, None)
 
 
-def _knob(role: str, value: Any, within: tuple, unit: str, prior: Any) -> Any:
+def _knob(role: str, value: Any, within: Bounds, unit: str, prior: Any) -> Any:
     knob = Knob(role, value, Domain(*within), unit, prior)
     return eqx.field(default_factory=lambda: value, metadata={_KEY: knob})
 

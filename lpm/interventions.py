@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 
 from .aggregates import count_by_segment
-from .axes import Array, Float, Int, Scalar
+from .axes import Array, Float, Int, Number, Scalar
 from .draw import Draw
 from .errors import ScenarioError
 from .networks import AbstractNetwork
@@ -17,19 +17,19 @@ from .networks import AbstractNetwork
 NEVER = -1e9  # A day long past: "not yet" for variables that hold the day of an event.
 
 
-def window(t: Int[Array, ""], start: float | Scalar, end: float | Scalar) -> Scalar:
+def window(t: Int[Array, ""], start: Number, end: Number) -> Scalar:
     """1 while `start <= t < end`, otherwise 0; t, start and end in steps."""
     return ((t >= start) & (t < end)).astype(jnp.float32)
 
 
-def season(t: Int[Array, ""], amplitude: float | Scalar, peak: float | Scalar) -> Scalar:
+def season(t: Int[Array, ""], amplitude: Number, peak: Number) -> Scalar:
     """Factor on transmission, 1 on average over a year of 365.25 daily steps, highest at `peak`."""
     return 1 + amplitude * jnp.cos(2 * jnp.pi * (t - peak) / 365.25)
 
 
 def ration(
     eligible: Float[Array, " agent"],
-    capacity: float | Scalar,
+    capacity: Number,
     order: Int[Array, " agent"],
     num_ranks: int,
 ) -> Float[Array, " agent"]:
@@ -60,10 +60,10 @@ def confirmed_after(
     ill: Float[Array, " agent"],
     well: Float[Array, " agent"],
     *,
-    uptake: float | Scalar,
-    sensitivity: float | Scalar,
-    screening: float | Scalar = 0.0,
-    specificity: float | Scalar = 1.0,
+    uptake: Number,
+    sensitivity: Number,
+    screening: Number = 0.0,
+    specificity: Number = 1.0,
 ) -> Float[Array, " agent"]:
     """Who takes a test today that will come back positive, 0 or 1.
 
@@ -81,7 +81,7 @@ def confirmed_after(
 def traced(
     draw: Draw,
     confirmed: Float[Array, " agent"],
-    contacts: Sequence[tuple[AbstractNetwork, float | Scalar]],
+    contacts: Sequence[tuple[AbstractNetwork, Number]],
 ) -> Float[Array, " agent"]:
     """Contacts of confirmed cases whom tracing reaches, 0 or 1.
 
@@ -97,7 +97,7 @@ def traced(
 
 
 def away(
-    t: Int[Array, ""], since: Float[Array, " agent"], length: float | Scalar
+    t: Int[Array, ""], since: Float[Array, " agent"], length: Number
 ) -> Float[Array, " agent"]:
     """1 for agents within `length` steps of the step in `since` (`NEVER` for none), else 0."""
     return ((t >= since) & (t < since + length)).astype(jnp.float32)
@@ -107,10 +107,10 @@ def dose_protection(
     t: Int[Array, ""],
     first_dose: Float[Array, " agent"],
     *,
-    interval: float | Scalar,
-    onset: float | Scalar,
-    after_first: float | Scalar,
-    after_second: float | Scalar,
+    interval: Number,
+    onset: Number,
+    after_first: Number,
+    after_second: Number,
 ) -> Float[Array, " agent"]:
     """Share by which vaccination lowers an agent's susceptibility.
 
@@ -131,7 +131,7 @@ def dose_protection(
     return jnp.where(two, after_second, jnp.where(one, after_first, 0.0))
 
 
-def importation(draw: Draw, susceptible: Float[Array, " agent"], rate: float | Scalar) -> Array:
+def importation(draw: Draw, susceptible: Float[Array, " agent"], rate: Number) -> Array:
     """Susceptible agents infected outside the population this step, 0 or 1.
 
     `rate` is a hazard per susceptible agent and step.

@@ -130,13 +130,13 @@ def start(
 
     The compiled `init` is kept with the population, so that a second run does not trace again.
     """
-    arrays = population.arrays()
+    arrays = {name: jnp.asarray(x) for name, x in population.arrays().items()}
     if plan.mesh is not None:
         sharding = NamedSharding(plan.mesh, PartitionSpec(AGENT))
         rows = population.capacity
         arrays = {
-            n: jax.device_put(x, sharding) if np.shape(x)[:1] == (rows,) else jnp.asarray(x)
-            for n, x in arrays.items()
+            name: jax.device_put(x, sharding) if x.shape[:1] == (rows,) else x
+            for name, x in arrays.items()
         }
     signature = ("start", scenario.init, plan, jax.tree.structure(params))
     if signature not in population.compiled:

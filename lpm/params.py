@@ -83,7 +83,12 @@ class Params(eqx.Module):
             raise ScenarioError(
                 unknown(type(self).__name__, "parameter", wrong, type(self).knobs())
             )
-        return dataclasses.replace(self, **changes)
+        # Built without __init__, which a run-time type check would hold to JAX arrays alone.
+        copy = object.__new__(type(self))
+        for name in type(self).knobs():
+            object.__setattr__(copy, name, changes.get(name, getattr(self, name)))
+        copy.__check_init__()
+        return copy
 
     def select(self, role: str) -> dict[str, Any]:
         """Values of the fields with `role`: constant, parameter or policy."""

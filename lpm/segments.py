@@ -28,6 +28,7 @@ _MOST_ROWS = 64
 class Outcome:
     """What a run has given so far, on the host; arrays lead with a lane axis if batched."""
 
+    plan: Plan
     step: int = 0
     rows: list[dict[str, np.ndarray]] = field(default_factory=list)
     faults: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
@@ -51,7 +52,7 @@ def run_segments(
     throw: bool,
     checkpoints: Checkpoints,
     after: Callable[[int, Outcome], None],
-) -> tuple[Plan, Outcome]:
+) -> Outcome:
     """Run `steps` steps (all lanes together if batched), or continue a saved run.
 
     `after(steps, outcome)` is called between segments with the steps just done.
@@ -65,7 +66,7 @@ def run_segments(
     check_memory(state, 1, f"a state of {population.capacity:,} slots x {lanes} runs")
     plan = fit_rows(plan, state, params, steps)
     moving, fixed = plan.split(state)
-    outcome = Outcome(faults=np.full((*key.shape[:-1], len(plan.checks)), -1, np.int32))
+    outcome = Outcome(plan, faults=np.full((*key.shape[:-1], len(plan.checks)), -1, np.int32))
     if 0 in wanted:
         outcome.snapshots[0] = to_host(plan, moving, fixed, 0)
     saved = checkpoints.latest()
@@ -92,7 +93,7 @@ def run_segments(
         checkpoints.save(partial(_payload, outcome, moving), last=outcome.step == steps)
         after(length, outcome)
     outcome.state = plan.join(moving, fixed, jnp.int32(outcome.step))
-    return plan, outcome
+    return outcome
 
 
 def _payload(outcome: Outcome, moving: Sequence[jax.Array]) -> dict[str, Any]:

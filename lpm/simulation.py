@@ -81,7 +81,7 @@ def simulate(
         return _traced(scenario, population, plan, params, words, steps)
     about = describe_run(scenario, population, params, words, steps, every, estimator)
     with open_progress(progress, steps, scenario.unit, scenario.name) as bar:
-        plan, outcome = run_segments(
+        outcome = run_segments(
             scenario,
             population,
             plan,
@@ -91,9 +91,9 @@ def simulate(
             snapshots=snapshots,
             throw=throw,
             checkpoints=Checkpoints(checkpoint, about),
-            after=lambda n, now: bar(n, lambda: _trajectory(scenario, plan, now, about, every)),
+            after=lambda n, now: bar(n, lambda: _trajectory(scenario, now, about, every)),
         )
-    return _trajectory(scenario, plan, outcome, about, every)
+    return _trajectory(scenario, outcome, about, every)
 
 
 def ensemble(
@@ -172,7 +172,7 @@ def ensemble(
             this = plan if plan.batched else replace(plan, varied=(False,) * len(plan.varied))
             # One folder per chunk: a finished chunk is read back, a torn one continues.
             folder = None if checkpoint is None else Path(checkpoint) / f"runs-{first}"
-            this, outcome = run_segments(
+            outcome = run_segments(
                 scenario,
                 population,
                 this,
@@ -186,9 +186,9 @@ def ensemble(
             )
             outcome.state = outcome.state if keep_state else None
             outcomes.append(outcome)
-    whole = _join(this, outcomes, keep_state)
-    trajectory = _trajectory(scenario, this, whole, about, every, lead=("run",))
-    return trajectory if variants is None else _fold_variants(trajectory, this, variants, runs)
+    whole = _join(outcomes, keep_state)
+    trajectory = _trajectory(scenario, whole, about, every, lead=("run",))
+    return trajectory if variants is None else _fold_variants(trajectory, whole.plan, variants, runs)
 
 
 def _settle(scenario: Scenario, params: Any, steps: Any) -> tuple[Params, int]:
@@ -217,13 +217,12 @@ def _prepare(
         raise ScenarioError(f"population is a {type(population).__name__}, not a lpm.Population")
     mesh = choose_mesh(devices, population.capacity)
     if mesh is not None and population.capacity % mesh.size:
-        population = population.with_capacity(population.capacity + -population.capacity % mesh.size)
+        population = population.with_capacity(-(-population.capacity // mesh.size) * mesh.size)
     return population, make_plan(scenario, params, estimator, debug, every, mesh)
 
 
 def _trajectory(
     scenario: Scenario,
-    plan: Plan,
     outcome: Outcome,
     about: dict[str, Any],
     every: int,
@@ -237,7 +236,7 @@ def _trajectory(
         time=np.arange(1, rows + 1, dtype=np.int32) * every,
         observed=observed,
         state=outcome.state,
-        faults=dict(zip(fault_names(plan), np.moveaxis(outcome.faults, -1, 0), strict=True)),
+        faults=dict(zip(fault_names(outcome.plan), np.moveaxis(outcome.faults, -1, 0), strict=True)),
         snapshots=outcome.snapshots,
         log_probability=np.zeros((*outcome.faults.shape[:-1], rows), np.float32),
         plain=observed,
@@ -298,13 +297,15 @@ def _lanes(
     return params.replace(**chosen), keys
 
 
-def _join(plan: Plan, outcomes: list[Outcome], keep_state: bool) -> Outcome:
+def _join(outcomes: list[Outcome], keep_state: bool) -> Outcome:
     """Outcomes of successive chunks as one with a lane axis (the second of its rows)."""
+    plan = outcomes[-1].plan
     join = np.concatenate if plan.batched else np.stack
     names = outcomes[0].rows[0] if outcomes[0].rows else {}
     whole = [o.observed() for o in outcomes] if names else []
     snapshots = outcomes[0].snapshots
     return Outcome(
+        plan,
         step=outcomes[0].step,
         rows=[{n: join([w[n] for w in whole], axis=1) for n in names}] if names else [],
         faults=join([o.faults for o in outcomes], axis=0),

@@ -99,7 +99,7 @@ def profile_of(params: Params) -> Float[Array, " day"]:
 
 
 def next_generation(
-    population: Population, params: Params, scale: float | Scalar
+    population: Population, params: Params, scale: lpm.Scalar | float
 ) -> Float[Array, "mine theirs"]:
     band = population.host("age_band")
     homes, quarters = population.host("household_id"), population.host("quarters_id")
@@ -254,6 +254,7 @@ def transmit(state: State, params: Params, draw: Draw) -> State:
 def observe(state: State, params: Params) -> dict[str, Array]:
     new = state.infected * (state.day == 1)
     latent = state.infected * (state.day <= params.latent)
+    isolating = act.away(state.t, state.isolate_from, params.isolation)
     susceptible, infected = lpm.count(state.susceptible), lpm.count(state.infected)
     exposed, dead = lpm.count(latent), lpm.count(state.dead)
     cell = state.borough * BANDS + state.community.class_of
@@ -265,8 +266,8 @@ def observe(state: State, params: Params) -> dict[str, Array]:
         "recovered": lpm.count(state.alive) - susceptible - infected - dead,
         "dead": dead,
         "new_infections": lpm.count(new),
-        "isolating": lpm.count(act.away(state.t, state.isolate_from, params.isolation)),
-        "vaccinated": lpm.count(state.first_dose >= 0),
+        "isolating": lpm.count(isolating, state.alive),
+        "vaccinated": lpm.count(state.first_dose >= 0, state.alive),
         "new_infections_by_age": jnp.sum(by_cell, axis=0),
         "new_infections_by_borough": jnp.sum(by_cell, axis=1),
         "dead_by_age": lpm.count_by(state.dead, state.community.class_of, BANDS),
@@ -297,3 +298,18 @@ def recorded(events_per_day: int) -> lpm.Scenario:
         return init(population, params, draw).replace(events=events)
 
     return scenario.replace(init=init_recorded)
+
+
+# Words for figures and the report: elements of arrays, units, and what is drawn in one frame.
+_AGES = ("0-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70-79", "80+")
+LABELS = {
+    "new_infections_by_age": _AGES,
+    "new_infections_by_borough": ("Bronx", "Brooklyn", "Manhattan", "Queens", "Staten Island"),
+    "dead_by_age": _AGES,
+}
+_STAGES = ("susceptible", "exposed", "infectious", "recovered", "dead")
+UNITS = dict.fromkeys((*_STAGES, "isolating", "vaccinated", "dead_by_age"), "people")
+UNITS |= dict.fromkeys(
+    ("new_infections", "new_infections_by_age", "new_infections_by_borough"), "people/day"
+)
+TOGETHER = {"Stages of the epidemic": _STAGES}

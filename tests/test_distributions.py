@@ -22,19 +22,16 @@ def draw():
 
 
 def p_value(drawn, law):
-    """Of a chi-square test on the counts that are expected at least ten times."""
+    """Of a chi-square test on up to 43 classes of counts, both tails among them."""
     drawn = np.asarray(drawn)
     assert (drawn == np.round(drawn)).all()
-    low, high = law.ppf(20 / N), law.ppf(1 - 20 / N)
-    values = np.arange(low, high + 1)
-    expected = law.pmf(values)
-    expected[0], expected[-1] = law.cdf(low), law.sf(high - 1)
-    keep = np.flatnonzero(expected * N >= 10)
-    found = np.array([(np.clip(drawn, low, high) == value).sum() for value in values])
-    assert keep.size == values.size or found[expected * N < 10].sum() < 100
-    if keep.size < 2:
-        return 1.0
-    scaled = expected[keep] * found[keep].sum() / expected[keep].sum()
+    levels = np.concatenate([[2e-4], np.linspace(0, 1, 41)[1:-1], [1 - 2e-4]])
+    edges = np.unique(np.concatenate([law.ppf(levels), [law.support()[0]]]))
+    below = np.concatenate([[0], law.cdf(edges), [1]])
+    keep = np.diff(below) * N > 10
+    found = np.bincount(np.searchsorted(edges, drawn), minlength=edges.size + 1)
+    assert found[~keep].sum() < 60
+    scaled = np.diff(below)[keep] * found[keep].sum() / np.diff(below)[keep].sum()
     return stats.chisquare(found[keep], scaled).pvalue
 
 
@@ -52,19 +49,28 @@ def test_continuous_draws_follow_their_law_in_both_halves(draw, name, law):
 
 def test_normals_are_right_to_both_far_tails():
     """2**24 normals beyond +-4.5: Poisson counts of mean 57 within 4 standard errors."""
-    drawn = np.asarray(
-        Draw(jnp.zeros(2, jnp.uint32), 0, "tail", slot=jnp.arange(2**24)).normal("agent")
-    )
+
+    @jax.jit
+    def beyond():
+        drawn = Draw(jnp.zeros(2, jnp.uint32), 0, "tail", slot=jnp.arange(2**24)).normal("agent")
+        return jnp.sum(drawn > 4.5), jnp.sum(drawn < -4.5), jnp.all(jnp.isfinite(drawn))
+
+    above, under, finite = beyond()
     expected = 2**24 * stats.norm.sf(4.5)
-    for side in (-1, 1):
-        assert abs((side * drawn > 4.5).sum() - expected) < 4 * np.sqrt(expected)
-    assert np.isfinite(drawn).all()
+    assert abs(int(above) - expected) < 4 * np.sqrt(expected)
+    assert abs(int(under) - expected) < 4 * np.sqrt(expected)
+    assert finite
 
 
 @pytest.mark.parametrize("shape", [0.05, 0.5, 1.0, 7.0, 300.0])
 def test_gamma_follows_its_law(draw, shape):
-    drawn = np.asarray(draw.gamma(shape, "agent"))
-    assert stats.kstest(drawn, stats.gamma(shape).cdf).pvalue > LEAST
+    """Below 1e-30 a float32 ends, which 3 % of the draws of shape 0.05 reach."""
+    law = stats.gamma(shape)
+    drawn = np.asarray(draw.gamma(shape, "agent"), np.float64)
+    inside = drawn > 1e-30
+    least = law.cdf(1e-30)
+    assert abs((~inside).mean() - least) < 2e-3
+    assert stats.kstest((law.cdf(drawn[inside]) - least) / (1 - least), "uniform").pvalue > LEAST
 
 
 @pytest.mark.parametrize(("a", "b"), [(2.0, 0.5), (0.3, 0.3), (30.0, 4.0)])
@@ -78,61 +84,78 @@ def test_beta_follows_its_law(draw, a, b):
     assert stats.kstest(scaled, "uniform").pvalue > LEAST
 
 
-def test_beta_and_gamma_of_tiny_shapes_are_finite_with_finite_slopes(draw):
-    shapes = jnp.full(N, 1e-3)
+def test_beta_and_gamma_of_tiny_shapes_are_finite_with_finite_slopes():
+    n = 5000
+    draw = Draw(jax.random.key_data(jax.random.key(5)), 3, "test", slot=jnp.arange(n))
     for sample in (lambda a: draw.beta(a, a), lambda a: draw.beta(a, 1.0 + a), draw.gamma):
-        drawn, pull = jax.vjp(sample, shapes)
+        drawn, pull = jax.jit(lambda a, sample=sample: jax.vjp(sample, a))(jnp.full(n, 1e-3))
         assert jnp.isfinite(drawn).all()
-        assert jnp.isfinite(pull(jnp.ones(N))[0]).all()
+        assert jnp.isfinite(pull(jnp.ones(n))[0]).all()
 
 
-@pytest.mark.parametrize("rate", [0.01, 0.7, 4.0, 9.99, 10.0, 33.0, 1000.0])
-def test_poisson_follows_its_law(draw, rate):
-    assert p_value(draw.poisson(rate, "agent"), stats.poisson(rate)) > LEAST
+def test_poisson_follows_its_law(draw):
+    rates = (0.01, 0.7, 4.0, 9.99, 10.0, 33.0, 1000.0)
+    drawn = draw.poisson(np.array(rates), ("agent", 7))
+    for column, rate in enumerate(rates):
+        assert p_value(drawn[:, column], stats.poisson(rate)) > LEAST, rate
 
 
-@pytest.mark.parametrize("mean", [1e5, 1e6])
-def test_a_large_poisson_has_its_mean_variance_and_shape(draw, mean):
+def test_a_large_poisson_has_its_mean_variance_and_shape(draw):
     """Within 5 standard errors, and Kolmogorov-Smirnov against the normal limit."""
-    z = (np.asarray(draw.poisson(mean, "agent"), np.float64) - mean) / np.sqrt(mean)
-    assert abs(z.mean()) < 5 / np.sqrt(N)
-    assert abs(z.var() - 1) < 5 * np.sqrt(2 / N)
-    assert np.abs(np.sort(stats.norm.cdf(z)) - np.arange(N) / N).max() < 0.005
+    means = np.array([1e5, 1e6])
+    drawn = np.asarray(draw.poisson(means, ("agent", 2)), np.float64)
+    for z in ((drawn - means) / np.sqrt(means)).T:
+        assert abs(z.mean()) < 5 / np.sqrt(N)
+        assert abs(z.var() - 1) < 5 * np.sqrt(2 / N)
+        assert np.abs(np.sort(stats.norm.cdf(z)) - np.arange(N) / N).max() < 0.005
 
 
-@pytest.mark.parametrize(
-    ("n", "p"), [(1, 0.3), (5, 0.02), (30, 0.9), (19, 0.5), (100, 0.4), (1000, 0.7), (100_000, 0.2)]
-)
-def test_binomial_follows_its_law(draw, n, p):
-    assert p_value(draw.binomial(n, p, "agent"), stats.binom(n, p)) > LEAST
+def test_binomial_follows_its_law(draw):
+    n = (1, 5, 30, 19, 100, 1000, 100_000)
+    p = (0.3, 0.02, 0.9, 0.5, 0.4, 0.7, 0.2)
+    drawn = draw.binomial(np.array(n), np.array(p), ("agent", 7))
+    for column, law in enumerate(map(stats.binom, n, p)):
+        assert p_value(drawn[:, column], law) > LEAST, n[column]
 
 
 def test_rare_counts_are_right():
-    """Means of 1e-6 over 2**24 slots: Poisson of mean 17, and a pair never."""
-    draw = Draw(jnp.zeros(2, jnp.uint32), 0, "rare", slot=jnp.arange(2**24))
-    for drawn in (draw.poisson(1e-6, "agent"), draw.binomial(10.0, 1e-7, "agent")):
-        assert 3 <= float(jnp.sum(drawn)) <= 35
+    """Means of 4e-6 over 2**22 slots: Poisson of mean 17 (fails once in 1,000), never a pair."""
+
+    @jax.jit
+    def rare():
+        draw = Draw(jnp.zeros(2, jnp.uint32), 0, "rare", slot=jnp.arange(2**22))
+        return draw.poisson(4e-6, "agent"), draw.binomial(10.0, 4e-7, "agent")
+
+    for drawn in rare():
+        assert 5 <= float(jnp.sum(drawn)) <= 33
         assert float(jnp.max(drawn)) == 1
 
 
-def test_counts_at_the_ends_of_their_domain(draw):
-    assert (draw.poisson(0.0, "agent") == 0).all()
-    assert (draw.binomial(7, 0.0, "agent") == 0).all()
-    assert (draw.binomial(7, 1.0, "agent") == 7).all()
-    assert (draw.binomial(1e6, 1.0, "agent") == 1e6).all()
-    assert (draw.binomial(0, 0.5, "agent") == 0).all()
-    assert (draw.gamma(0.0, "agent") == 0).all()
-    assert (draw.beta(0.0, 1.0, "agent") == 0).all()
-    assert (draw.beta(1.0, 0.0, "agent") == 1).all()
+def test_counts_at_the_ends_of_their_domain():
+    @jax.jit
+    def ends():
+        draw = Draw(jnp.zeros(2, jnp.uint32), 0, "ends", slot=jnp.arange(1000))
+        n, p = np.array([7, 7, 1e6, 0]), np.array([0.0, 1.0, 1.0, 0.5])
+        a, b = np.array([0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.0])
+        return (
+            (draw.poisson(0.0, "agent")[:, None], [0]),
+            (draw.binomial(n, p, ("agent", 4)), [0, 7, 1e6, 0]),
+            (draw.gamma(0.0, "agent")[:, None], [0]),
+            (draw.beta(a, b, ("agent", 3)), [0, 1, 0]),
+        )
+
+    for drawn, expected in ends():
+        assert (np.asarray(drawn) == np.asarray(expected)).all()
 
 
-def test_counts_of_mixed_size_are_each_right(draw):
-    rate = jnp.where(jnp.arange(N) % 2 == 0, 0.7, 33.0)
-    drawn = draw.poisson(rate)
-    same = Draw(jax.random.key_data(jax.random.key(5)), 3, "test", slot=jnp.arange(N))
-    assert (drawn[::2] == same.poisson(0.7, "agent")[::2]).all()
-    same = Draw(jax.random.key_data(jax.random.key(5)), 3, "test", slot=jnp.arange(N))
-    assert (drawn[1::2] == same.poisson(33.0, "agent")[1::2]).all()
+def test_counts_of_mixed_size_are_each_right():
+    def count(rate):
+        draw = Draw(jax.random.key_data(jax.random.key(5)), 3, "test", slot=jnp.arange(1000))
+        return draw.poisson(rate, "agent")
+
+    drawn = count(jnp.where(jnp.arange(1000) % 2 == 0, 0.7, 33.0))
+    assert (drawn[::2] == count(0.7)[::2]).all()
+    assert (drawn[1::2] == count(33.0)[1::2]).all()
 
 
 @pytest.mark.parametrize("p", [0.0, 1e-3, 0.3, 0.999, 1.0])
@@ -144,7 +167,7 @@ def test_bernoulli_is_zero_or_one_at_its_rate(draw, p):
 
 @pytest.mark.parametrize("given", ["probs", "logits"])
 def test_categorical_follows_its_law_and_never_draws_what_cannot_be(draw, given):
-    probs = np.array([0.0, 0.5, 0.0, 0.001, 0.199, 0.3, 0.0], np.float32)
+    probs = np.array([0.0, 0.5, 0.0, 0.001, 0.199, 0.3, 0.0])
     with np.errstate(divide="ignore"):
         row = probs if given == "probs" else np.log(probs) + 3
     found = np.bincount(np.asarray(draw.categorical(**{given: row}, axis="agent")), minlength=7)

@@ -1,6 +1,7 @@
 """Figures of a run: one function each, no global state, colours that everyone can tell apart.
 
-Lines are medians over the runs, bands their 5-95% range. Colours after Okabe & Ito (2008).
+Bold lines are medians over the runs, bands their 5-95% range; up to eight runs are drawn one by one
+as well. Colours after Okabe & Ito (2008).
 """
 
 import io
@@ -26,6 +27,8 @@ _BAND = (0.05, 0.5, 0.95)
 _SMALL, _TEXT, _TITLE = 8, 9, 10
 _PANEL = (2.7, 1.95)  # Inches of one small multiple.
 _MOST_PANELS = 24
+_FEW = 8  # Runs up to which each is drawn as well: so few make no smooth band.
+_CREDITS = ("Creator", "Date", "Format", "Type")  # What matplotlib would write into a file.
 
 
 class Picture(Figure):
@@ -41,7 +44,7 @@ class Picture(Figure):
         """The figure as an `<svg>` element; ink and grid take the colours of the page."""
         buffer = io.StringIO()
         with rc_context({"svg.fonttype": "none", "svg.hashsalt": "lpm"}):
-            self.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+            self.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(_CREDITS))
         text = buffer.getvalue()
         text = text[text.index("<svg") :]
         return text.replace(INK, "currentColor").replace(GRID, "var(--grid)")
@@ -190,9 +193,24 @@ def plot_by(
         if behind is not None and baseline is not None:
             _draw(ax, baseline, behind[:, :, i], OTHER, "--")
         _draw(ax, trajectory, values[:, :, i], COLOURS[0])
-        _finish(ax, trajectory.unit, legend.units.get(observable, ""), title=label, small=True)
+        _finish(
+            ax,
+            trajectory.unit,
+            legend.units.get(observable, ""),
+            title=label,
+            small=True,
+            zero=False,
+        )
 
     return _multiples(labels, panel, key=None if behind is None else names, common=True)
+
+
+def caption(runs: int) -> str:
+    """What line, band and thin lines are."""
+    if runs == 1:
+        return "A single run"
+    each = "; thin lines: each run" if runs <= _FEW else ""
+    return f"Bold line: median; band: 5-95% of {runs} runs{each}"
 
 
 def drawable(trajectory: Trajectory, observable: str) -> bool:
@@ -239,7 +257,10 @@ def _draw(
     time = np.asarray(trajectory.time)
     low, middle, high = np.quantile(values, _BAND, axis=0)
     if len(values) > 1:
-        ax.fill_between(time, low, high, color=colour, alpha=0.22, linewidth=0)
+        few = len(values) <= _FEW
+        ax.fill_between(time, low, high, color=colour, alpha=0.12 if few else 0.22, linewidth=0)
+        if few:
+            ax.plot(time, values.T, color=colour, alpha=0.45, linewidth=0.6)
     dot = "o" if len(time) == 1 else None
     ax.plot(time, middle, color=colour, linestyle=style, linewidth=1.6, marker=dot, markersize=4)
 
@@ -260,8 +281,7 @@ def _finish(
     zero: bool = True,
 ) -> None:
     """Plain axes: no box, light grid, thousands separators, zero shown where it is near."""
-    low, high = ax.dataLim.y0, ax.dataLim.y1
-    if zero and 0 <= low < 0.5 * high:
+    if zero and 0 <= ax.dataLim.y0 < 0.5 * ax.dataLim.y1:
         ax.set_ylim(bottom=0)
     ax.margins(x=0.01)
     ax.spines[["top", "right", "left"]].set_visible(False)
@@ -290,6 +310,14 @@ def _finish(
         ax.set_title(quantity, loc="left", fontsize=_TEXT, color=INK)
 
 
+def _set_common_limits(axes: Sequence[Axes]) -> None:
+    low = min(ax.dataLim.y0 for ax in axes)
+    high = max(ax.dataLim.y1 for ax in axes)
+    space = 0.05 * (high - low) or 1.0
+    near_zero = 0 <= low < 0.5 * high
+    axes[0].set_ylim(0 if near_zero else low - space, high + space)
+
+
 def _name_ends(ax: Axes, ends: Sequence[tuple[str, float, str]]) -> None:
     """Write each line's name at its right end, moved apart where they would overlap."""
     bottom, top = ax.get_ylim()
@@ -303,9 +331,13 @@ def _name_ends(ax: Axes, ends: Sequence[tuple[str, float, str]]) -> None:
     for i in range(len(heights) - 1, -1, -1):
         ceiling = 1 - (len(heights) - 1 - i) * gap
         heights[i] = min(heights[i], ceiling) if over > 0 else heights[i]
-    for (name, _, colour), height in zip(ordered, heights, strict=True):
+    for (name, value, colour), height in zip(ordered, heights, strict=True):
+        end = (value - bottom) / (top - bottom)
+        lead = Line2D([1, 1.02], [end, height], color=colour, linewidth=0.7)
+        lead.set(transform=ax.transAxes, clip_on=False)
+        ax.add_artist(lead)
         ax.text(
-            1.015, height, name, transform=ax.transAxes, color=colour, fontsize=_TEXT, va="center"
+            1.03, height, name, transform=ax.transAxes, color=colour, fontsize=_TEXT, va="center"
         )
 
 
@@ -324,6 +356,8 @@ def _multiples(
     grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=common).ravel()
     for ax, name in zip(grid, names, strict=False):
         panel(ax, name)
+    if common:
+        _set_common_limits(list(grid[: len(names)]))
     for i, ax in enumerate(grid):
         if i >= len(names):
             ax.remove()

@@ -7,12 +7,16 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+import polars as pl
+
+from ..errors import DataError
 from ..params import Params
-from ..population import Population
+from ..population import Population, fit_report
 from ..trajectory import Trajectory
 from .legend import Legend
 from .plots import (
     Picture,
+    caption,
     drawable,
     picture_of,
     plot_bands,
@@ -20,9 +24,10 @@ from .plots import (
     plot_difference,
     plot_overview,
 )
-from .summary import rows, same_luck, scalars, summarise, words
+from .summary import reading, rows, same_luck, scalars, summarise, words
 
 _STYLE = (files("lpm.analysis") / "report.css").read_text(encoding="utf-8")
+_WORST = 5
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,6 @@ class Story:
         compared: the same seeds under the baseline, if there is one.
         baseline: parameters of that.
         population: who it happened to.
-        margins: how well the people match what is published, as rows of cells.
         legend: words for figures.
     """
 
@@ -50,7 +54,6 @@ class Story:
     compared: Trajectory | None = None
     baseline: Params | None = None
     population: Population | None = None
-    margins: Sequence[Mapping[str, Any]] = ()
     legend: Legend = field(default_factory=Legend)
 
 
@@ -72,7 +75,7 @@ def figures(story: Story) -> list[Illustration]:
     """All figures that what was observed allows."""
     policy, compared, legend = story.policy, story.compared, story.legend
     runs = len(policy.provenance.get("key") or [0])
-    band = f"Line: median; band: 5-95% of {runs} runs." if runs > 1 else "A single run."
+    band = f"{caption(runs)}."
     found = [
         Illustration(
             _file_name(title),
@@ -87,9 +90,9 @@ def figures(story: Story) -> list[Illustration]:
         found.append(Illustration("overview", "All that was observed", band, picture_of(axes)))
     if compared is not None and scalars(policy) and same_luck(policy, compared):
         axes = plot_difference(compared, policy, legend=legend)
-        caption = f"Each run less the baseline with the same seed and people. {band}"
+        told = f"Each run less the baseline with the same seed and people. {band}"
         title = "Policy less baseline, same luck"
-        found.append(Illustration("difference", title, caption, picture_of(axes)))
+        found.append(Illustration("difference", title, told, picture_of(axes)))
     for name in policy.observed:
         if name not in scalars(policy) and drawable(policy, name):
             axes = plot_by(policy, name, baseline=compared, legend=legend)
@@ -101,10 +104,11 @@ def figures(story: Story) -> list[Illustration]:
 def report(story: Story, illustrations: Sequence[Illustration]) -> str:
     """The page, with everything inside it: no other file and no network is needed."""
     title, text = _opening(story)
+    found = summarise(story.policy, story.compared)
     parts = [
         f"<header><p class=kicker>{escape(story.name)}</p><h1>{escape(title)}</h1>"
         f"<p>{escape(_size(story))}</p></header>",
-        _section("Summary", _table(rows(summarise(story.policy, story.compared)), "numbers")),
+        _section("Summary", _table(rows(found), "numbers") + f"<p class=note>{reading(found)}</p>"),
         *(_figure(picture) for picture in illustrations),
         _section("Parameters", _table(_parameters(story))),
         _section("People", _people(story)) if story.population is not None else "",
@@ -163,9 +167,44 @@ def _people(story: Story) -> str:
     table = table.replace("</table>", "</table></div>")
     sources = "".join(f"<li>{escape(line)}</li>" for line in population.provenance)
     told = f"<ul>{sources}</ul>" if sources else ""
-    if story.margins:
-        told += "<h3>Against what is published</h3>" + _table(story.margins)
-    return table + told
+    return table + told + _fit(population)
+
+
+def _fit(population: Population) -> str:
+    """How near the people come to published tables; empty where there are none to meet."""
+    try:
+        cells = fit_report(population)
+    except DataError:
+        return ""
+    gap = pl.col("difference").abs()
+    by_table = cells.group_by("table", "fitted", maintain_order=True).agg(
+        cells=pl.len(), typical=gap.mean(), largest=gap.max(), z=pl.col("z").abs().max()
+    )
+    worst = cells.sort(gap, descending=True).head(_WORST)
+    return (
+        "<h3>Against what is published</h3>"
+        + _table(
+            [
+                {
+                    "table": row["table"],
+                    "": "fitted" if row["fitted"] else "held out",
+                    "cells": row["cells"],
+                    "mean difference": f"{row['typical']:.4f}",
+                    "largest": f"{row['largest']:.4f}",
+                    "largest in standard errors": f"{row['z']:.1f}",
+                }
+                for row in by_table.iter_rows(named=True)
+            ]
+        )
+        + "<p>Shares of the people or households of a borough. The largest differences:</p>"
+        + _table(
+            [
+                {name: row[name] for name in ("table", "borough", "cell")}
+                | {name: f"{row[name]:.4f}" for name in ("published", "synthetic", "difference")}
+                for row in worst.iter_rows(named=True)
+            ]
+        )
+    )
 
 
 def _provenance(story: Story) -> list[dict[str, str]]:

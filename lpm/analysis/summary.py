@@ -178,6 +178,14 @@ def rows(findings: Sequence[Finding]) -> list[dict[str, str]]:
     return table
 
 
+def reading(findings: Sequence[Finding]) -> str:
+    """How to read the cells of `rows`."""
+    told = "Mean over the runs, in brackets their 5-95% range."
+    if any(f.difference is not None for f in findings):
+        told += " The difference is policy less baseline, ± its standard error."
+    return told + " Both say how much luck matters, not how wrong the model may be."
+
+
 def words(name: str) -> str:
     """An observable's name as words."""
     return name.replace("_", " ")
@@ -192,7 +200,15 @@ def _with_band(estimate: Estimate | None) -> str:
 
 
 def _with_error(estimate: Estimate | None) -> str:
+    """Difference and standard error, both to the second figure of the error."""
     if estimate is None:
         return "-"
     sign = "+" if estimate.mean > 0 else ""
-    return f"{sign}{number(estimate.mean)} ± {number(estimate.error)}"
+    if not np.isfinite(estimate.error) or estimate.error == 0:
+        return f"{sign}{number(estimate.mean)} ± {number(estimate.error)}"
+    decimals = 1 - int(np.floor(np.log10(estimate.error)))
+    if decimals > 6:
+        return f"{sign}{number(estimate.mean)} ± {number(estimate.error)}"
+    mean, error = round(estimate.mean, decimals), round(estimate.error, decimals)
+    shown = max(decimals, 0)
+    return f"{sign}{mean:,.{shown}f} ± {error:,.{shown}f}"

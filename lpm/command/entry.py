@@ -14,6 +14,7 @@ from .run import add_run
 from .sweep import add_sweep
 
 _WRONG, _STOPPED = 2, 130
+_PIPED = 120  # Columns where the output is not a terminal.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     try:
-        options.act(options, Console())
+        options.act(options, _console())
     except LpmError as error:
         _say(f"error: {' '.join(str(error).split())}")
         return _WRONG
@@ -42,6 +43,11 @@ def _parser() -> argparse.ArgumentParser:
     for add in (add_run, add_params, add_check, add_sweep, add_compare):
         add(commands)
     return parser
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, _PIPED))
 
 
 def _say(message: str) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ..analysis.legend import Legend
 from ..analysis.report import Story, figures, report
-from ..analysis.summary import rows, summarise
+from ..analysis.summary import reading, rows, summarise
 from ..errors import LpmError, SimulationError
 from ..params import Params
 from ..population import Population
@@ -98,7 +98,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
         raise Interrupted(f"interrupted; go on with: lpm run --resume {path}") from None
     job.folder.write_all(_results(job, policy, baseline))
     job.folder.finish()
-    show(console, rows(summarise(policy, baseline)))
+    found = summarise(policy, baseline)
+    show(console, rows(found))
+    console.print(reading(found), highlight=False, style="dim")
     console.print(f"report: {path / 'report.html'}", highlight=False, soft_wrap=True)
 
 

@@ -7,8 +7,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_PIPED = 120  # Columns where the output is not a terminal.
-
 
 def show(console: Console, rows: Sequence[Mapping[str, str]], title: str = "") -> None:
     """Print rows of cells, the first column and plain text to the left, numbers to the right."""
@@ -20,7 +18,7 @@ def show(console: Console, rows: Sequence[Mapping[str, str]], title: str = "") -
         table.add_column(name, justify="right" if _numeric(cells) else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row.values()))
-    console.print(table, width=None if console.is_terminal else max(console.width, _PIPED))
+    console.print(table)
 
 
 def _numeric(cells: Sequence[str]) -> bool:

@@ -1,0 +1,151 @@
+"""Declared variables and knobs, Params and State: bounds, units, shapes, and what they refuse."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lpm
+from lpm import Array, Float, Int, Scalar
+from lpm.errors import ScenarioError
+from lpm.fields import Domain, Knob
+
+
+class Rates(lpm.Params):
+    beta_home: Scalar = lpm.parameter(0.2, within=(0, 1), unit="1/contact/day")
+    allowance: Scalar = lpm.policy(10_000, within=(0, None), unit="EUR/year")
+    offset: Scalar = lpm.constant(-3.0)
+    closure: Float[Array, " week"] = lpm.policy([0.1, 0.2], within=(0, 1))
+
+
+class Town(lpm.State):
+    home: lpm.Groups
+    infectious: Float[Array, " agent"] = lpm.variable(within=(0, 1))
+    persona: Int[Array, " agent"]
+    price: Float[Array, " firm"]
+    treasury: Scalar
+
+
+def make(population, **changes):
+    columns = {
+        "home": population.groups("household_id"),
+        "infectious": 0.5,
+        "persona": population["persona"],
+        "price": jnp.ones(3),
+        "treasury": 7,
+    }
+    return Town.of(population, **(columns | changes))
+
+
+@given(st.floats(-6, 9))
+def test_the_bijection_returns_what_it_was_given_from_1e_6_to_1e9(exponent):
+    x = np.float32(10.0**exponent)
+    for knob in (
+        Knob("parameter", 2.0, Domain(0, None)),
+        Knob("parameter", -2.0, Domain(None, 0)),
+        Knob("parameter", 2.0),
+        Knob("parameter", 1.0, Domain(0, 1e10)),
+    ):
+        value = -x if knob.domain.upper == 0 else x
+        back = knob.constrain(knob.unconstrain(value))
+        assert np.isclose(back, value, rtol=2e-4), (knob, value)
+
+
+def test_defaults_have_unit_scale_where_the_domain_does_not_fix_it():
+    knob = Knob("policy", 10_000.0, Domain(0, None))
+    step = knob.constrain(knob.unconstrain(10_000.0) + 1) - 10_000
+    assert 1_000 < step < 20_000
+
+
+def test_a_value_outside_its_bounds_is_named_with_its_unit():
+    message = r"Rates.beta_home = 1.4 is outside \[0, 1\] \(1/contact/day\)"
+    with pytest.raises(ScenarioError, match=message):
+        Rates().replace(beta_home=1.4)
+    with pytest.raises(ValueError, match="nan is outside"):
+        Rates().replace(beta_home=float("nan"))
+    with pytest.raises(ScenarioError, match="-1 is outside"):
+        Rates().replace(closure=[0.1, -1])
+
+
+def test_an_unknown_parameter_is_named_with_the_nearest_spelling():
+    with pytest.raises(ScenarioError, match=r"no parameter \[beta_hom\].*did you mean \[beta_home\]"):
+        Rates().replace(beta_hom=0.1)
+    with pytest.raises(ScenarioError, match="is not a number"):
+        Rates().replace(beta_home="much")
+
+
+def test_roles_select_their_fields():
+    assert set(Rates().select("policy")) == {"allowance", "closure"}
+    assert Rates().select("constant")["offset"] == -3
+    with pytest.raises(ScenarioError, match="role"):
+        Rates().select("policies")
+
+
+def test_a_field_without_a_role_is_refused():
+    class Bare(lpm.Params):
+        x: Scalar = 1.0
+
+    with pytest.raises(ScenarioError, match=r"Bare\.x has no role"):
+        Bare()
+
+
+def test_an_extra_leading_axis_means_variants():
+    many = Rates().replace(beta_home=[0.1, 0.2, 0.3], closure=[[0, 1], [1, 0], [0, 0]])
+    assert many.variants() == 3
+    assert Rates().variants() is None
+    with pytest.raises(ScenarioError, match="disagree in length"):
+        Rates().replace(beta_home=[0.1, 0.2], closure=[[0, 1], [1, 0], [0, 0]]).variants()
+
+
+def test_an_empty_domain_is_refused():
+    with pytest.raises(ScenarioError, match=r"within=\(1, 0\) is empty"):
+        lpm.variable(within=(1, 0))
+
+
+def test_params_render_as_a_table():
+    html = Rates()._repr_html_()
+    assert "1/contact/day" in html
+    assert "<table>" in html
+
+
+def test_numbers_spread_and_columns_are_padded_with_zeros(roomy_town):
+    state = make(roomy_town, infectious=1, persona=np.ones(roomy_town.size, np.int8))
+    assert state.infectious.shape == (96,)
+    assert float(state.infectious.sum()) == 64
+    assert not state.infectious[64:].any()
+    assert state.persona.shape == (96,)
+    assert state.treasury.dtype == jnp.float32
+
+
+def test_a_wrong_dtype_or_length_is_named(town):
+    state = make(town)
+    with pytest.raises(ScenarioError, match=r"Town.infectious is declared Float\[agent\] but is bool"):
+        state.replace(infectious=state.alive)
+    with pytest.raises(ScenarioError, match=r"Town.infectious has 5 along axis 'agent', but Town"):
+        state.replace(infectious=jnp.zeros(5))
+    with pytest.raises(ScenarioError, match=r"Town has no variable \[infected\]; it has"):
+        state.replace(infected=state.infectious)
+    with pytest.raises(ScenarioError, match="needs a value for"):
+        Town.of(town, infectious=1)
+    with pytest.raises(ScenarioError, match="nothing says how long axis 'firm' is"):
+        make(town, price=1.0)
+
+
+def test_replace_keeps_what_it_does_not_touch(town):
+    state = make(town)
+    new = state.replace(treasury=1)
+    assert new.infectious is state.infectious
+    assert new.home is state.home
+
+
+def test_taking_a_state_apart_never_trips_the_check(town):
+    state = make(town)
+    shapes = jax.eval_shape(lambda s: s, state)
+    assert jax.tree.map(lambda x: None, shapes) is not None
+    assert jax.vmap(lambda s: s.infectious.sum(), in_axes=None, axis_size=2)(state).shape == (2,)
+
+
+def test_sizes_list_every_named_axis(town):
+    assert make(town).sizes() == {"agent": 64, "firm": 3}
