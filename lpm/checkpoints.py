@@ -63,7 +63,7 @@ class Checkpoints:
         """
         if self.folder is None:
             return None
-        steps = sorted(int(p.name) for p in self.folder.glob("[0-9]*") if p.name.isdigit())
+        steps = self._steps()
         if not steps:
             return None
         path = self.folder / str(steps[-1])
@@ -78,6 +78,11 @@ class Checkpoints:
         if not intact:
             raise SimulationError(f"checkpoint {path} is damaged: {_hint(path)}")
         return payload
+
+    def _steps(self) -> list[int]:
+        """Steps with a complete save, in order."""
+        there = [] if self.folder is None else self.folder.glob("[0-9]*")
+        return sorted(int(path.name) for path in there if path.name.isdigit())
 
     def save(self, payload: Callable[[], dict[str, Any]], *, last: bool) -> None:
         """Save what `payload()` gives, unless saving has taken more than its share of time."""
@@ -95,9 +100,9 @@ class Checkpoints:
         (scratch / "sha256").write_text(_digest(content), encoding="ascii")
         if not target.exists():
             scratch.rename(target)
-        for old in self.folder.glob("[0-9]*"):
-            if old.name.isdigit() and int(old.name) < step:
-                shutil.rmtree(old, ignore_errors=True)
+        # The save before stays, to fall back on.
+        for old in self._steps()[:-2]:
+            shutil.rmtree(self.folder / str(old), ignore_errors=True)
         self._paid += time.monotonic() - began
 
 

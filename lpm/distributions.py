@@ -123,6 +123,11 @@ def log_shares(logits: Numbers) -> tuple[Numbers, Numbers]:
     return valid(jnp.exp(logs), right), logs
 
 
+def probable(p: Numbers) -> Bool[Array, "*shape"]:
+    """Where `p` is a probability, up to rounding."""
+    return (p >= -ROUNDING) & (p <= 1 + ROUNDING)
+
+
 def valid(value: Numbers, right: Bool[Array, "..."]) -> Numbers:
     """`value`, NaN where not `right`."""
     return jnp.where(right, value, jnp.nan)

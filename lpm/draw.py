@@ -8,7 +8,7 @@ from zlib import crc32
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import get_opaque_trace_state
+from jax.extend import core as extension
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
@@ -26,6 +26,7 @@ from .distributions import (
     log_shares,
     normal_from,
     poisson_from,
+    probable,
     shares,
     valid,
 )
@@ -36,6 +37,9 @@ Numbers: TypeAlias = Float[Array, "..."]
 Bits: TypeAlias = UInt32[Array, "..."]
 
 ESTIMATORS = ("stop", "straight_through", "mean_field", "score")
+# Older releases have it in `jax.core`, where newer ones warn.
+_OWNER = extension if hasattr(extension, "get_opaque_trace_state") else jax.core
+_trace_state = _OWNER.get_opaque_trace_state
 _LOOP = 0x10000000  # sets the streams of `at` apart from those of the calls
 
 
@@ -149,7 +153,7 @@ class Draw:
         Right to a relative 2**-23 for `p` down to 2**-40. `p` may leave [0, 1] by rounding, 1e-6.
         """
         parts, (p,) = self._parameters(axis, p)
-        right = _probable(p)
+        right = probable(p)
         p = valid(p, right)
 
         def coin() -> Numbers:
@@ -225,7 +229,7 @@ class Draw:
         `n` is rounded to a whole number. Good to the last digit of float32 up to 2**24 trials.
         """
         parts, (n, p) = self._parameters(axis, n, p)
-        right = (n >= 0) & (n < jnp.inf) & _probable(p)
+        right = (n >= 0) & (n < jnp.inf) & probable(p)
         trials = jax.lax.stop_gradient(jnp.where(right, jnp.round(n), 0.0))
         safe = jnp.where(right, jnp.clip(p, 0, 1), 0.0)
 
@@ -348,7 +352,7 @@ class Draw:
 
     def _record(self, axis: Axis, log_probability: Numbers) -> None:
         """Add a draw's log-probability, of the living if it is the agents'."""
-        if get_opaque_trace_state() != self._ledger.trace:
+        if _trace_state() != self._ledger.trace:
             raise ScenarioError(
                 f"a discrete draw in `{self._name}` stands inside an inner scan, vmap, cond or "
                 "jit, where the score estimator cannot read it; move it out or use another "
@@ -366,7 +370,7 @@ class _Ledger:
 
     def __init__(self) -> None:
         self.total: Scalar = jnp.zeros(())
-        self.trace = get_opaque_trace_state()
+        self.trace = _trace_state()
 
 
 def _parts(axis: Axis) -> tuple[str | int, ...]:
@@ -377,11 +381,6 @@ def _parts(axis: Axis) -> tuple[str | int, ...]:
 def _lead(axis: Axis) -> int:
     """Which of the axes counts; the others are lanes."""
     return _parts(axis).index(AGENT) if AGENT in _parts(axis) else 0
-
-
-def _probable(p: Numbers) -> Bool[Array, "..."]:
-    """Where `p` is a probability, up to rounding."""
-    return (p >= -ROUNDING) & (p <= 1 + ROUNDING)
 
 
 def _keys(bits: Callable[[int], tuple[Bits, Bits]]) -> Key[Array, " draw"]:

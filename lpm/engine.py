@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -78,7 +79,7 @@ def step(plan: Plan, state: State, params: Params, key: jax.Array, faults: jax.A
         draw = make_draw(state, key, name, plan.estimator)
         with jax.named_scope(name):
             new = process(state, params, draw)
-        check_state(process, new, type(state))
+        check_state(process, new, state)
         state = empty_slots(new, state) if plan.spare else new
         log_probability = log_probability + draw.log_probability
         if plan.debug:
@@ -173,7 +174,7 @@ def agent_leaves(module: Any) -> Any:
         value = getattr(module, name, None)
         if is_array(annotation):
             flags[id(value)] = axis_names(annotation)[:1] == (AGENT,)
-        elif hasattr(type(value), "__annotations__") and jax.tree.leaves(value):
+        elif isinstance(value, eqx.Module) and jax.tree.leaves(value):
             nested = agent_leaves(value)
             leaves = zip(jax.tree.leaves(value), jax.tree.leaves(nested), strict=True)
             flags |= {id(leaf): flag for leaf, flag in leaves}

@@ -24,7 +24,7 @@ _ROUNDS = 200  # of redrawing the ties that repeat, before the degrees asked for
 
 
 def random_graph(
-    population: People, *, degree: float, draw: Draw | None = None, seed: int | None = None
+    population: People, *, degree: float | int, draw: Draw | None = None, seed: int | None = None
 ) -> Graph:
     """Erdos-Renyi graph: `size * degree / 2` ties between people chosen at random.
 
@@ -80,7 +80,7 @@ def configuration_graph(degrees: object, *, seed: int) -> Graph:
     )
 
 
-def small_world(population: People, degree: int, rewiring: float, *, seed: int) -> Graph:
+def small_world(population: People, degree: int, rewiring: float | int, *, seed: int) -> Graph:
     """Ring of nearest neighbours, each tie rewired with probability `rewiring`.
 
     A rewired tie keeps one end and takes a random other one; it is redrawn until it is no
@@ -170,7 +170,7 @@ def block_graph(block_of: object, probabilities: object, *, seed: int) -> Graph:
     return Graph(one, other, num_agents=blocks.size)
 
 
-def _between(a: np.ndarray, b: np.ndarray, chance: float, rng: Generator) -> list[np.ndarray]:
+def _between(a: np.ndarray, b: np.ndarray, chance: float | int, rng: Generator) -> list[np.ndarray]:
     same = a is b
     pairs = a.size * (a.size - 1) // 2 if same else a.size * b.size
     code = rng.choice(pairs, rng.binomial(pairs, chance), replace=False) if pairs else _NONE
@@ -190,7 +190,7 @@ def _people(population: People) -> tuple[np.ndarray, int]:
     return np.flatnonzero(np.asarray(population.alive)), population.capacity
 
 
-def _num_ties(size: int, degree: float) -> int:
+def _num_ties(size: int, degree: float | int) -> int:
     number = round(size * degree / 2)
     if not 0 <= number <= size * max(size - 1, 0) // 2:
         raise ScenarioError(

@@ -18,7 +18,7 @@ from .engine import FIXED, MOVING, Plan, agent_leaves, find_roles, list_checks
 from .errors import ScenarioError, SimulationError
 from .params import Params
 from .population import Population
-from .scenario import Scenario, check_state
+from .scenario import Scenario
 from .state import State
 
 ESTIMATORS = ("stop", "straight_through", "mean_field", "score")
@@ -113,7 +113,7 @@ def initial(
     )
     state = scenario.init(view, params, draw)
     if not isinstance(state, State):
-        check_state(scenario.init, state, State)
+        raise ScenarioError(f"init must return a State, not {type(state).__name__}")
     if state.estimator != estimator:
         state = replace(state, estimator=estimator)
     return state

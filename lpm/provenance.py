@@ -68,7 +68,7 @@ def identity(about: dict[str, Any]) -> dict[str, Any]:
 def source_hash(scenario: Scenario) -> str:
     """Hash of the scenario's file, or of its functions' names where there is no file."""
     try:
-        text = Path(inspect.getfile(scenario.init)).read_bytes()
+        text = Path(inspect.getfile(inspect.unwrap(scenario.init))).read_bytes()
     except (OSError, TypeError):
         text = repr([scenario.name, *(str(p) for p in scenario.processes)]).encode()
     return hashlib.sha256(text).hexdigest()[:16]

@@ -1,5 +1,6 @@
 """Scenario: init, processes, observe, params and horizon in one object."""
 
+import copy
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
@@ -9,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import jax
 import jax.numpy as jnp
 
-from .axes import axis_names, hints, is_array
+from .axes import Array, Bool, axis_names, describe, hints, is_array
 from .draw import Draw
 from .errors import ScenarioError, listing, unknown
 from .params import Params, html_table
@@ -40,7 +41,8 @@ class Scenario(Generic[S, P]):
         baseline: changes of params that the run is compared with, such as `{"closure": 0}`.
 
     Raises:
-        ScenarioError: processes without distinct names, no steps, or a wrong type.
+        ScenarioError: processes without distinct names, no steps, a baseline that does not fit
+            the params, or a wrong type.
     """
 
     init: Callable[..., S]
@@ -57,7 +59,8 @@ class Scenario(Generic[S, P]):
     def __post_init__(self) -> None:
         if callable(self.processes):
             raise ScenarioError("processes must be a tuple: write (process,) for a single one")
-        for part, value in (("init", self.init), ("observe", self.observe)):
+        parts = {"init": self.init, "observe": self.observe, "population": self.population}
+        for part, value in parts.items():
             if not callable(value):
                 raise ScenarioError(f"{part} must be a function, not {type(value).__name__}")
         names = [process_name(process) for process in self.processes]
@@ -68,6 +71,7 @@ class Scenario(Generic[S, P]):
         if not isinstance(self.params, Params):
             raise ScenarioError(f"params must be a lpm.Params, not {type(self.params).__name__}")
         check_steps(self.steps)
+        self.params.replace(**self.baseline)
 
     @property
     def name(self) -> str:
@@ -161,35 +165,80 @@ def every(period: int, process: Callable[..., S], *, offset: int = 0) -> Callabl
     Raises:
         ScenarioError: a period below 1.
     """
-    if int(period) < 1:
+    if isinstance(period, bool) or not hasattr(period, "__index__") or period < 1:
         raise ScenarioError(f"every({period!r}, ...): give a whole number of steps, at least 1")
 
     def act(state: S, params: Any, draw: Draw) -> S:
-        due = (state.t - offset) % period == 0
+        due = (state.t >= offset) & ((state.t - offset) % period == 0)
         if draw.estimator != "score":
-            return jax.lax.cond(due, lambda s: process(s, params, draw), lambda s: s, state)
+            return _act_if(due, process, state, params, draw)
         # The log-probability of draws has to leave the branch, so both branches are computed.
         before = draw.log_probability
         acted = process(state, params, draw)
+        check_state(process, acted, state)
         draw.discount(due, before)
-        return jax.tree.map(lambda new, old: jnp.where(due, new, old), acted, state)
+        return jax.tree.map(
+            lambda new, old: old if new is old else jnp.where(due, new, old), acted, state
+        )
 
     act.__name__ = process_name(process)
     act.__doc__ = process.__doc__
     return act
 
 
-def check_state(process: Callable[..., Any], state: Any, expected: type) -> None:
-    """Refuse what a process returned unless it is the scenario's own State.
+def _act_if(
+    due: Bool[Array, ""], process: Callable[..., S], state: S, params: Any, draw: Draw
+) -> S:
+    """`process` where `due`; a leaf that it does not replace stays the same object."""
+    old = jax.tree.leaves(state)
+    replaced: list[bool] = []
+
+    def probe() -> Array:
+        # On a copy, so that looking does not count as drawing.
+        acted = process(state, params, copy.copy(draw))
+        check_state(process, acted, state)
+        replaced.extend(a is not b for a, b in zip(jax.tree.leaves(acted), old, strict=True))
+        return acted.t
+
+    jax.eval_shape(probe)
+
+    def pick(leaves: list[Any]) -> list[Any]:
+        return [x for x, moves in zip(leaves, replaced, strict=True) if moves]
+
+    new = iter(
+        jax.lax.cond(
+            due,
+            lambda: pick(jax.tree.leaves(process(state, params, draw))),
+            lambda: pick(old),
+        )
+    )
+    leaves = [next(new) if moves else x for x, moves in zip(old, replaced, strict=True)]
+    return jax.tree.unflatten(jax.tree.structure(state), leaves)
+
+
+def check_state(process: Callable[..., Any], new: Any, old: State) -> None:
+    """Refuse what a process returned unless it is the State it was given, changed in values only.
 
     Raises:
-        ScenarioError: names the process and what came back.
+        ScenarioError: names the process and what came back, or what changed its shape.
     """
-    if type(state) is not expected:
+    name, owner = process_name(process), type(old).__name__
+    if type(new) is not type(old):
         raise ScenarioError(
-            f"process `{process_name(process)}` must return a {expected.__name__}, "
-            f"not {type(state).__name__}"
+            f"process `{name}` must return a {owner}, not {type(new).__name__}"
         )
+    before, after = (jax.tree_util.tree_flatten_with_path(state) for state in (old, new))
+    if before[1] != after[1]:
+        raise ScenarioError(
+            f"process `{name}` changed the structure of {owner}; networks and their number of "
+            "groups or ties are fixed during a run"
+        )
+    for (path, x), (_, y) in zip(before[0], after[0], strict=True):
+        if (x.shape, x.dtype) != (y.shape, y.dtype):
+            raise ScenarioError(
+                f"process `{name}` changed {owner}{jax.tree_util.keystr(path)} from {describe(x)} "
+                f"to {describe(y)}; shapes are fixed during a run"
+            )
 
 
 def check_observed(observed: Any) -> dict[str, jax.Array]:
@@ -202,7 +251,13 @@ def check_observed(observed: Any) -> dict[str, jax.Array]:
         raise ScenarioError(
             f"observe must return a dict of named arrays, not {type(observed).__name__}"
         )
-    wrong = [name for name in observed if not isinstance(name, str) or name in ("run", "variant")]
+    wrong = [name for name in observed if not _is_column(name)]
     if wrong:
-        raise ScenarioError(f"observe returned the names {listing(wrong)}; use plain other words")
+        raise ScenarioError(f"observe returned the names {listing(wrong)}; use other, plain words")
     return {name: jnp.asarray(value) for name, value in observed.items()}
+
+
+def _is_column(name: Any) -> bool:
+    """Whether an observable of this name can be a column and a file beside lpm's own."""
+    taken = ("run", "variant", "observables", "provenance")
+    return isinstance(name, str) and name not in ("", *taken) and not set(name) & {"/", "\\", "."}

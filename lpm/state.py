@@ -82,8 +82,9 @@ class State(eqx.Module):
     def of(cls: type[S], population: HasSlots, **columns: Any) -> S:
         """Build the state at step 0 from a population and one value per variable.
 
-        Arrays are cast to the declared dtype, numbers are spread over the declared axes, columns
-        of `population.size` rows are padded to its capacity, and empty slots are set to zero.
+        Arrays are cast to the declared dtype (integers of fewer than 32 bits stay as they are),
+        numbers are spread over the declared axes, columns of `population.size` rows are padded to
+        its capacity, and empty slots are set to zero.
 
         Raises:
             ScenarioError: a variable is missing, unknown, or does not fit its axes.
@@ -118,6 +119,9 @@ class State(eqx.Module):
     def replace(self: S, **changes: Any) -> S:
         """A copy with some variables changed; the rest are the same objects.
 
+        Values of the declared kind are cast to the dtype that the variable has, so that it stays
+        as narrow as it was built.
+
         Raises:
             ScenarioError: a name that is no variable, or an array of another shape or kind.
         """
@@ -125,8 +129,20 @@ class State(eqx.Module):
         wrong = [name for name in changes if name not in names]
         if wrong:
             raise ScenarioError(unknown(type(self).__name__, "variable", wrong, names))
-        changes = {name: _settle(type(self), name, value) for name, value in changes.items()}
+        changes = {name: self._settle(name, value) for name, value in changes.items()}
         return dataclasses.replace(self, **changes)
+
+    def _settle(self, name: str, value: Any) -> Any:
+        """Numbers become arrays, and arrays keep the variable's dtype, as a loop's carry must."""
+        annotation, dtype = hints(type(self)).get(name), getattr(getattr(self, name), "dtype", None)
+        if not is_array(annotation) or value is None or dtype is None:
+            return value
+        if isinstance(value, int | float | bool | np.generic) and not axis_names(annotation):
+            fits = kind(annotation) == "float" or not isinstance(value, float | np.floating)
+            return jnp.asarray(value, dtype) if fits else value
+        if isinstance(value, jax.Array | np.ndarray) and _admits(kind(annotation), value.dtype):
+            return jax.lax.convert_element_type(value, dtype)
+        return value
 
     def sizes(self) -> dict[str, int]:
         """Length of every named axis."""
@@ -145,16 +161,9 @@ def _admits(family: str, dtype: Any) -> bool:
     return wanted is None or jnp.issubdtype(dtype, wanted)
 
 
-def _settle(owner: type, name: str, value: Any) -> Any:
-    """Numbers become arrays and weak dtypes strong ones, so that a loop's carry keeps its type."""
-    annotation = hints(owner).get(name)
-    if not is_array(annotation) or value is None:
-        return value
-    if isinstance(value, int | float | bool | np.generic) and not axis_names(annotation):
-        return jnp.asarray(value, _DTYPES[kind(annotation)])
-    if isinstance(value, jax.Array | np.ndarray) and _admits(kind(annotation), value.dtype):
-        return jax.lax.convert_element_type(value, value.dtype)
-    return value
+def _narrow(family: str, array: jax.Array) -> bool:
+    """Whether these are integers in fewer than 32 bits, which stay as they are to save memory."""
+    return family == "int" and _admits("int", array.dtype) and array.dtype.itemsize < 4
 
 
 def _learn_sizes(owner: type, name: str, value: Any, sizes: dict[str, int]) -> None:
@@ -175,7 +184,8 @@ def _column(
         return value
     axes = axis_names(annotation)
     array = jnp.asarray(value)
-    array = array.astype(_DTYPES.get(kind(annotation), array.dtype))
+    if not _narrow(kind(annotation), array):
+        array = array.astype(_DTYPES.get(kind(annotation), array.dtype))
     if array.ndim == 0 and axes:
         lost = [axis for axis in axes if axis not in sizes and not axis.isdigit()]
         if lost:

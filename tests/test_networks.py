@@ -4,16 +4,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from lpm.draw import Draw
 from lpm.errors import ScenarioError
 from lpm.networks import Graph, Groups, Lattice, Mixing
 from lpm.networks.ties import count_rows, row_sum
 
 RNG_SEED = 7
+
+
+@jax.jit
+def total(network, x):
+    return network.sum(x)
 
 
 def rng():
@@ -45,11 +48,6 @@ def hubs(n=120):
     return np.concatenate([source, hub]), np.concatenate([target, leaf]), n
 
 
-def draws(n, name="choose", step=0):
-    key = jax.random.key_data(jax.random.key(3))
-    return Draw(key, step, name, slot=jnp.arange(n, dtype=jnp.int32))
-
-
 ids = st.lists(st.integers(-1, 6), min_size=30, max_size=30)  # one size, so that XLA compiles once
 
 
@@ -58,7 +56,7 @@ def test_group_sums_leave_oneself_out(member_of):
     x = np.arange(1, len(member_of) + 1, dtype=np.float32)
     groups = Groups(np.array(member_of), 7)
     matrix = adjacency_of_groups(member_of)
-    assert groups.sum(jnp.asarray(x)).tolist() == (matrix @ x).tolist()
+    assert total(groups, jnp.asarray(x)).tolist() == (matrix @ x).tolist()
     assert groups.degree().tolist() == matrix.sum(1).tolist()
     mean = np.where(matrix.any(1), matrix @ x / np.maximum(matrix.sum(1), 1), 0)
     np.testing.assert_allclose(groups.mean(jnp.asarray(x)), mean, rtol=1e-5)
@@ -100,7 +98,7 @@ def test_nobody_has_neighbours_in_an_empty_network():
     assert Groups(np.full(3, -1)).mean(jnp.ones(3)).tolist() == [0, 0, 0]
     none = np.zeros(0, int)
     graph = Graph(none, none, num_agents=3)
-    assert graph.mean(jnp.ones(3), via=lambda mine, theirs: mine).tolist() == [0, 0, 0]
+    assert graph.mean(jnp.ones(3), via=jnp.subtract).tolist() == [0, 0, 0]
 
 
 def test_newborns_join_the_group_of_their_mother():
@@ -120,7 +118,7 @@ def test_wrong_ids_are_named():
         Groups(np.zeros((2, 2), int))
     with pytest.raises(ScenarioError, match="renumber ids to fit 32 bits"):
         Graph(np.array([2**40]), np.array([0]), num_agents=2**41)
-    with pytest.raises(ScenarioError, match="source is -1 at .*; ids start at 0"):
+    with pytest.raises(ScenarioError, match=r"source is -1 at .*; ids start at 0"):
         Graph(np.array([-1]), np.array([0]), num_agents=3)
 
 
@@ -207,7 +205,7 @@ def test_a_missing_neighbour_never_enters_the_pairwise_function():
 def test_pairwise_functions_that_close_over_arrays_are_refused():
     graph = Graph(np.array([0]), np.array([1]), num_agents=3)
     with pytest.raises(ScenarioError, match="via must answer elementwise"):
-        graph.sum(jnp.ones(3), via=lambda mine, theirs: jnp.sum(mine))
+        graph.sum(jnp.ones(3), via=lambda mine, theirs: jnp.sum(mine - theirs))
 
 
 def test_wrong_edges_are_refused():
@@ -229,11 +227,13 @@ def test_bits_and_floats_give_the_same_sums():
     random = rng()
     x = (random.random(n) < 0.3).astype(np.float32)
     index = jnp.asarray(random.integers(0, n + 1, (500, 7)), jnp.int32)
-    for table in (x, x * 0.5, random.random(n).astype(np.float32)):
-        table = jnp.asarray(table)
+    tables = [jnp.asarray(table, jnp.float32) for table in (x, x * 0.5, random.random(n))]
+    for table in tables:
         assert count_rows(table, index).tolist() == row_sum(table, index).tolist()
     weight = jnp.asarray(random.random(500), jnp.float32)
-    grads = [jax.grad(lambda x, f=f: f(x, index) @ weight)(table) for f in (count_rows, row_sum)]
+    grads = [
+        jax.grad(lambda x, f=f: f(x, index) @ weight)(tables[0]) for f in (count_rows, row_sum)
+    ]
     assert (grads[0] == grads[1]).all()
     assert grads[0].any()
 
@@ -276,7 +276,7 @@ def test_wrong_lattices_are_refused():
         Lattice(np.array([[1, 1], [0, -1]]))
     with pytest.raises(ScenarioError, match="one row per agent"):
         Lattice(np.array([1, 0]))
-    with pytest.raises(ScenarioError, match="neighbours is 2 at .*; ids must be below 2"):
+    with pytest.raises(ScenarioError, match=r"neighbours is 2 at .*; ids must be below 2"):
         Lattice(np.array([[1], [2]]))
     with pytest.raises(ScenarioError, match="even degree from 2 to 4: 3"):
         Lattice.ring(5, 3)
@@ -351,20 +351,21 @@ NAMES = ["Groups", "Graph", "Lattice", "Mixing"]
 def test_sums_are_linear_and_differentiable(name):
     network = networks()[name]
     x = jnp.asarray(rng().random(64), jnp.float32)
-    columns = np.stack([network.sum(unit) for unit in jnp.eye(64)], axis=1)
+    columns = np.asarray(jax.jit(jax.vmap(network.sum))(jnp.eye(64))).T
     jacobian = jax.jit(jax.jacrev(network.sum))(x)
     np.testing.assert_allclose(jacobian, columns, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(network.sum(x), columns @ np.asarray(x), rtol=1e-5)
+    np.testing.assert_allclose(total(network, x), columns @ np.asarray(x), rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_sums_batch_over_runs_and_over_networks(name):
     network = networks()[name]
     x = jnp.asarray(rng().random((3, 64)), jnp.float32)
-    expected = np.stack([network.sum(row) for row in x])
-    np.testing.assert_allclose(jax.vmap(network.sum)(x), expected, rtol=1e-5, atol=1e-6)
+    expected = np.stack([total(network, row) for row in x])
+    across_runs = jax.jit(jax.vmap(network.sum))(x)
+    np.testing.assert_allclose(across_runs, expected, rtol=1e-5, atol=1e-6)
     stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), network)
-    both = jax.vmap(lambda network, x: network.sum(x))(stacked, x)
+    both = jax.jit(jax.vmap(lambda network, x: network.sum(x)))(stacked, x)
     np.testing.assert_allclose(both, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -380,8 +381,7 @@ def test_counts_are_the_same_on_four_devices(name):
         return jax.device_put(leaf, NamedSharding(mesh, spec))
 
     sharded = jax.tree.map(place, (network, x))
-    got = jax.jit(lambda network, x: network.sum(x))(*sharded)
-    assert np.asarray(got).tolist() == network.sum(x).tolist()
+    assert total(*sharded).tolist() == total(network, x).tolist()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -392,81 +392,3 @@ def test_mixed_networks_pass_through_a_scan_carry(name):
 
     (_, x), _ = jax.lax.scan(body, (networks()[name], jnp.ones(64)), length=2)
     assert np.isfinite(x).all()
-
-
-def choose(network, agents, x):
-    return network.choose(draws(network.num_agents), agents, x)
-
-
-def frequencies(network, agent, x, repeats=4000):
-    """How often each agent is chosen as the neighbour of `agent`, and the closed form."""
-
-    def once(step):
-        draw = draws(network.num_agents, step=step)
-        return network.choose(draw, jnp.array([agent, -1, agent], jnp.int32), x)
-
-    chosen = np.asarray(jax.jit(jax.vmap(once))(jnp.arange(repeats)))
-    assert (chosen[:, 1] == -1).all()
-    assert (chosen[:, 0] == chosen[:, 2]).all()  # one slot has one number
-    return np.bincount(chosen[:, 0], minlength=network.num_agents)
-
-
-def chi_square(observed, expected):
-    """Standardised distance from the expected counts; above 5 about once in a million."""
-    live = expected > 0
-    assert not observed[~live].any()
-    freedom = max(live.sum() - 1, 1)
-    statistic = ((observed - expected)[live] ** 2 / expected[live]).sum()
-    return (statistic - freedom) / np.sqrt(2 * freedom)
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("agent", [0, 17])
-def test_neighbours_are_chosen_in_proportion_to_what_they_give(name, agent):
-    network = networks()[name]
-    x = jnp.asarray(rng().integers(0, 4, 64), jnp.float32)
-    share = np.array(jax.jacfwd(network.sum)(x)[agent] * x)
-    share[agent] = 0
-    observed = frequencies(network, agent, x)
-    assert chi_square(observed, 4000 * share / share.sum()) < 5
-    blind = np.where(share > 0, 1.0, 0)  # a control: who ignores x is found out
-    if np.ptp(share[share > 0]):
-        assert chi_square(observed, 4000 * blind / blind.sum()) > 5
-
-
-def test_neighbours_are_chosen_by_weight_of_ties_of_hubs_too():
-    leaf = np.arange(1, 64)
-    graph = Graph(np.zeros_like(leaf), leaf, num_agents=64, weight=leaf % 5)
-    assert graph.owner.shape[0] > 1
-    expected = np.append(0, leaf % 5)
-    observed = frequencies(graph, 0, jnp.ones(64))
-    assert chi_square(observed, 4000 * expected / expected.sum()) < 5
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_nobody_is_chosen_where_nobody_gives(name):
-    network = networks()[name]
-    agents = jnp.arange(64, dtype=jnp.int32)
-    assert (jax.jit(choose)(network, agents, jnp.zeros(64)) == -1).all()
-
-
-def test_oneself_is_never_chosen_and_choices_fit_groups_of_any_size():
-    n = 3000
-    groups = Groups(np.append(np.zeros(n - 2, int), [1, 1]))
-    agents = jnp.arange(n, dtype=jnp.int32)
-    chosen = np.asarray(jax.jit(choose)(groups, agents, jnp.ones(n)))
-    assert (chosen != np.arange(n)).all()
-    assert (chosen[: n - 2] < n - 2).all()
-    assert chosen[n - 2 :].tolist() == [n - 1, n - 2]
-    assert np.unique(chosen[: n - 2]).size > 0.55 * n  # 1 - 1/e of them expected
-
-
-def test_empty_slots_do_not_change_who_is_chosen():
-    member_of = rng().integers(0, 5, 60)
-    agents = jnp.arange(60, dtype=jnp.int32)
-    choices = []
-    for spare in (0, 4, 2000):
-        groups = Groups(np.pad(member_of, (0, spare), constant_values=-1), 5)
-        x = jnp.ones(60 + spare)
-        choices.append(jax.jit(choose)(groups, agents, x).tolist())
-    assert choices[0] == choices[1] == choices[2]

@@ -207,16 +207,17 @@ def test_a_live_plot_in_a_notebook_replaces_its_figure(monkeypatch):
 
     class Handle:
         def display(self, figure):
-            calls.append("display")
+            calls.append(("display", figure))
 
         def update(self, figure):
-            calls.append("update")
+            calls.append(("update", figure))
 
-    shell = type("IPython", (), {"get_ipython": staticmethod(lambda: object())})
+    shell = type("IPython", (), {"get_ipython": staticmethod(object)})
     display = type("display", (), {"DisplayHandle": Handle})
     monkeypatch.setitem(sys.modules, "IPython", shell)
     monkeypatch.setitem(sys.modules, "IPython.display", display)
     live = LivePlot(["cases"])
     live(made())
     live(made())
-    assert calls == ["display", "update"]
+    assert [how for how, _ in calls] == ["display", "update"]
+    assert calls[1][1] is live.figure

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from ..errors import ScenarioError
 from ..testing import check_scenario
-from .memory import available, fitting, measure
+from .memory import measure, verdict
 from .run import agents_of
 from .scenarios import load
 
@@ -42,15 +42,12 @@ def check(options: argparse.Namespace, console: Console) -> None:
         "one compilation; finite gradients",
         highlight=False,
     )
-    need, free = measure(scenario, scenario.params), available()
+    need = measure(scenario, scenario.params)
     console.print(
-        f"memory: {need.state:,.0f} bytes of state per agent, {need.working:,.0f} while stepping, "
-        f"{need.columns:,.0f} of population ({need.building:,.0f} while it is built)",
+        f"memory per agent: {need.state:,.0f} bytes of state, {need.starting:,.0f} more at the "
+        f"start, {need.working:,.0f} more while stepping, {need.columns:,.0f} of population "
+        f"({need.building:,.0f} while it is built)",
         highlight=False,
     )
-    wanted = need.total(agents) / 1e9
-    verdict = f"{agents:,} agents take about {wanted:,.1f} GB"
-    if free is not None:
-        fits = "they fit" if wanted * 1e9 <= free else "they do not fit"
-        verdict += f" of {free / 1e9:,.1f} GB free: {fits}; about {fitting(need, free):,} would"
-    console.print(verdict, highlight=False)
+    fits, told = verdict(need, agents)
+    console.print(f"{told}: {'it fits' if fits else 'it does not fit'}", highlight=False)

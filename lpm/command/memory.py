@@ -17,35 +17,44 @@ from ..scenario import Scenario
 _SAMPLE = 10_000
 _SMALL = 50_000  # People below which a run is let go without an estimate.
 _TOGETHER = 2**20  # Slots of all runs that lpm.ensemble advances at once.
-_PROCESS = 300 * 10**6  # Bytes of Python, JAX and the compiler.
+_PROCESS = 600 * 10**6  # Bytes of Python, JAX, the compiler and the writer of checkpoints.
 
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes per agent: while the population is built, and while it runs.
+    """Bytes per agent.
 
     Attributes:
-        building: peak of NumPy memory while the population is made.
+        building: peak while the population is made. The allocator keeps most of it afterwards.
         columns: the finished population.
-        state: the state on the device.
+        state: the state of one run.
+        starting: what `init` takes beside the state.
         working: what a step takes beside the state, and the copy a checkpoint makes.
     """
 
     building: float
     columns: float
     state: float
+    starting: float
     working: float
 
-    def total(self, agents: int, runs: int = 1) -> int:
-        """Bytes at the peak of `runs` runs of `agents` agents."""
+    def host(self, agents: int) -> int:
+        """Bytes of main memory beside what the device needs."""
+        return int(_PROCESS + agents * self.building)
+
+    def device(self, agents: int, runs: int = 1) -> int:
+        """Bytes where the runs happen, of as many as advance at once."""
         together = max(1, min(runs, _TOGETHER // agents))
-        # The columns are on the host and once more on the device.
-        running = 2 * self.columns + together * (self.state + self.working)
-        return int(_PROCESS + agents * max(self.building, running))
+        each = self.state + max(self.starting, self.working)
+        return int(agents * (self.columns + together * each))
+
+    def total(self, agents: int, runs: int = 1) -> int:
+        """Bytes where host and device share their memory."""
+        return self.host(agents) + self.device(agents, runs)
 
 
 def measure(scenario: Scenario[Any, Any], params: Params, agents: int = _SAMPLE) -> Need:
-    """Compile one step of a sample and read off what it allocates.
+    """Build a sample, compile its `init` and one step, and read off what they allocate.
 
     Bytes grow in proportion to agents where every array does, as in all shipped scenarios; a
     network whose ties grow faster needs more than this says.
@@ -59,28 +68,55 @@ def measure(scenario: Scenario[Any, Any], params: Params, agents: int = _SAMPLE)
     plan = make_plan(scenario, params, "stop", False, 1, None)
     key = key_words(0)
     plan, state = start(scenario, population, plan, params, key)
+    _, begin = next(reversed(population.compiled.values()))
+    initial = begin.lower(population.arrays(), params, key).compile()
     plan = replace(plan, rows=1)
     moving, fixed = plan.split(state)
     faults = jnp.full(len(plan.checks), -1, jnp.int32)
-    lowered = advance.lower(plan, moving, fixed, jnp.int32(0), faults, params, key, jnp.int32(1))
-    analysis = lowered.compile().memory_analysis()
-    held = sum(x.nbytes for x in jax.tree.leaves(state))
-    copied = sum(x.nbytes for x in moving)
-    columns = sum(np.asarray(x).nbytes for x in population.arrays().values())
-    working = copied + (0 if analysis is None else analysis.temp_size_in_bytes)
-    people = population.size
-    return Need(building / people, columns / people, held / people, working / people)
+    step = advance.lower(
+        plan, moving, fixed, jnp.int32(0), faults, params, key, jnp.int32(1)
+    ).compile()
+    saved = sum(x.nbytes for x in moving)
+    bytes_of = {
+        "building": building,
+        "columns": sum(np.asarray(x).nbytes for x in population.arrays().values()),
+        "state": sum(x.nbytes for x in jax.tree.leaves(state)),
+        "starting": _temporary(initial),
+        "working": _temporary(step) + saved,
+    }
+    return Need(**{name: value / population.size for name, value in bytes_of.items()})
 
 
-def available() -> int | None:
-    """Bytes free where runs happen: the accelerator's, else main memory; `None` if unknown."""
+def available() -> tuple[int | None, int | None]:
+    """Bytes free in main memory and on an accelerator; `None` where unknown or without one."""
     device = jax.devices()[0]
     if device.platform == "cpu":
-        return free_memory()
+        return free_memory(), None
     found = device.memory_stats() or {}
     if "bytes_limit" not in found:
-        return None
-    return found["bytes_limit"] - found.get("bytes_in_use", 0)
+        return free_memory(), None
+    return free_memory(), found["bytes_limit"] - found.get("bytes_in_use", 0)
+
+
+def verdict(need: Need, agents: int, runs: int = 1) -> tuple[bool, str]:
+    """Whether a run fits, and in words how much it needs, how much is free and what would fit."""
+    main, device = available()
+    parts = [(need.total(agents, runs), need.total, main, "")]
+    if device is not None:
+        parts = [
+            (need.host(agents), need.host, main, " of main memory"),
+            (need.device(agents, runs), need.device, device, " of the accelerator"),
+        ]
+    fits, told, most = True, [], []
+    for wanted, bytes_of, free, where in parts:
+        if free is None:
+            told.append(f"about {wanted / 1e9:,.1f} GB{where}")
+            continue
+        fits = fits and wanted <= free
+        told.append(f"about {wanted / 1e9:,.1f} GB{where}, {free / 1e9:,.1f} GB are free")
+        most.append(_largest(bytes_of, free))
+    limit = f"; about {min(most):,} would fit" if most else ""
+    return fits, f"{agents:,} agents need {' and '.join(told)}{limit}"
 
 
 def check_fits(scenario: Scenario[Any, Any], params: Params, agents: int, runs: int) -> None:
@@ -89,21 +125,23 @@ def check_fits(scenario: Scenario[Any, Any], params: Params, agents: int, runs: 
     Raises:
         SimulationError: says how much is needed, how much is free and how many agents would fit.
     """
-    free = available()
-    if agents <= _SMALL or free is None:
+    if agents <= _SMALL:
         return
-    need = measure(scenario, params)
-    wanted = need.total(agents, runs)
-    if wanted > free:
-        raise SimulationError(
-            f"{agents:,} agents need about {wanted / 1e9:,.1f} GB, but {free / 1e9:,.1f} GB are "
-            f"free; about {fitting(need, free):,} would fit"
-        )
+    fits, told = verdict(measure(scenario, params), agents, runs)
+    if not fits:
+        raise SimulationError(told)
 
 
-def fitting(need: Need, free: int) -> int:
-    """Largest number of agents, to two figures, whose runs one by one fit into `free` bytes."""
-    each = max(need.building, 2 * need.columns + need.state + need.working)
-    most = max(0, int((free - _PROCESS) / each))
-    step = 10 ** max(0, len(str(most)) - 2)
-    return most // step * step
+def _largest(bytes_of: Any, free: int) -> int:
+    """Largest number of agents, to two figures, that `bytes_of` puts below `free`."""
+    low, high = 0, 10**12
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if bytes_of(middle) <= free else (low, middle)
+    step = 10 ** max(0, len(str(low)) - 2)
+    return low // step * step
+
+
+def _temporary(compiled: Any) -> int:
+    analysis = compiled.memory_analysis()
+    return 0 if analysis is None else analysis.temp_size_in_bytes

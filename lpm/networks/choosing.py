@@ -32,34 +32,33 @@ def choose_member(
     # A row is one (group, leading digits) that some event still has to look into.
     row_of_group = jnp.full(num_groups, -1, jnp.int32)
     row_of_group = row_of_group.at[_positive(wanted, num_groups)].max(event, mode="drop")
-    rows = _lookup(row_of_group, wanted)
     agent_row = _lookup(row_of_group, group_of)
-    own = read(weight, excluded)
-    own_row = _lookup(agent_row, excluded)
-    target = jnp.full(num_events, -1.0)
-    chosen = jnp.zeros(num_events, jnp.int32)
+    own, own_row = read(weight, excluded), _lookup(agent_row, excluded)
     levels = max(1, -(-max(n - 1, 1).bit_length() // _DIGIT_BITS))
-    for level in reversed(range(levels)):
-        shift = level * _DIGIT_BITS
-        digit = (index >> shift) & (_WAYS - 1)
-        bins = jnp.where(agent_row >= 0, agent_row * _WAYS + digit, -1)
+
+    def descend(carry: tuple[Array, ...], shift: Array) -> tuple[tuple[Array, ...], None]:
+        rows, agent_row, own_row, chosen, target = carry
+        bins = jnp.where(agent_row >= 0, agent_row * _WAYS + ((index >> shift) & (_WAYS - 1)), -1)
         table = jax.ops.segment_sum(weight, bins, num_events * _WAYS).reshape(num_events, _WAYS)
-        hist = jnp.where((rows >= 0)[:, None], table[jnp.maximum(rows, 0)], 0)
         own_digit = (excluded >> shift) & (_WAYS - 1)
-        is_own = (own_digit[:, None] == jnp.arange(_WAYS)[None]) & (
-            (own_row == rows) & (excluded >= 0)
-        )[:, None]
+        is_own = own_digit[:, None] == jnp.arange(_WAYS)[None]
+        is_own = is_own & ((own_row == rows) & (excluded >= 0))[:, None]
+        hist = jnp.where((rows >= 0)[:, None], table[jnp.maximum(rows, 0)], 0)
         hist = jnp.maximum(hist - jnp.where(is_own, own[:, None], 0), 0)
-        if level == levels - 1:
-            target = uniform * jnp.sum(hist, axis=1)
+        target = jnp.where(target < 0, uniform * jnp.sum(hist, axis=1), target)
         pick, target = _invert(hist, target)
         found = (rows >= 0) & (pick >= 0)
         chosen = jnp.where(found, chosen | (pick << shift), -1)
         cell = jnp.where(found, rows * _WAYS + pick, num_events * _WAYS)
         row_of_cell = jnp.full(num_events * _WAYS, -1, jnp.int32).at[cell].max(event, mode="drop")
-        own_row = jnp.where(own_row >= 0, _lookup(row_of_cell, own_row * _WAYS + own_digit), -1)
-        rows = _lookup(row_of_cell, cell)
-        agent_row = _lookup(row_of_cell, bins)
+        own_bin = jnp.where(own_row >= 0, own_row * _WAYS + own_digit, -1)
+        rows, agent_row, own_row = (_lookup(row_of_cell, at) for at in (cell, bins, own_bin))
+        return (rows, agent_row, own_row, chosen, target), None
+
+    start = (_lookup(row_of_group, wanted), agent_row, own_row)
+    start = (*start, jnp.zeros(num_events, jnp.int32), jnp.full(num_events, -1.0))
+    shifts = jnp.arange(levels - 1, -1, -1, dtype=jnp.int32) * _DIGIT_BITS
+    (rows, _, _, chosen, _), _ = jax.lax.scan(descend, start, shifts)
     return jnp.where(rows >= 0, chosen, -1)
 
 

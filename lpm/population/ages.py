@@ -36,9 +36,9 @@ def classes(composition: Composition) -> tuple[int, ...]:
 
 
 def first_key(composition: Composition) -> FirstKey:
-    """What the oldest member's age hangs on: size (up to 5), elderly (up to 2), any children."""
+    """What the oldest member's age hangs on: children (up to 3), adults (3) and elderly (2)."""
     children, adults, elderly = composition
-    return min(children + adults + elderly, 5), min(elderly, 2), int(children > 0)
+    return min(children, 3), min(adults, 3), min(elderly, 2)
 
 
 def next_key(composition: Composition, rank: int) -> NextKey:

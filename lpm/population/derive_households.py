@@ -167,9 +167,9 @@ def _first_levels(kind: Composition) -> tuple[Hashable, Hashable]:
     return first_key(kind), ("class", classes(kind)[0])
 
 
-def _band_levels(key: NextKey) -> tuple[Hashable, Hashable, Hashable]:
-    here, after, _, remaining, _ = key
-    return key, (here, after, remaining), (here, after)
+def _band_levels(key: NextKey) -> tuple[Hashable, ...]:
+    here, after, _, remaining, has_children = key
+    return key, (here, after, remaining, has_children), (here, after)
 
 
 def _sex_levels(key: SexKey) -> tuple[Hashable, Hashable, Hashable]:
@@ -184,19 +184,25 @@ def _first(starts: _Tally, kind: Composition) -> Float[np.ndarray, " state"]:
 
 
 def _band_shares(bands: _Tally, key: NextKey) -> Float[np.ndarray, "band next"]:
-    """Rows from coarse to fine: steps from anyone, between the two classes, so many to come."""
+    """Rows from coarse to fine: steps between two classes, with so many to come, this step.
+
+    A finer table starts from the coarser one's row, shifted as the finer one's steps as a whole
+    differ from the coarser one's; its own records then replace what they are enough for.
+    """
     tables = [bands.get(level, (_BANDS, _BANDS)) for level in reversed(_band_levels(key))]
     here, after = key[:2]
     shares = np.zeros((_BANDS, _BANDS))
     for band in np.flatnonzero(here == CLASS_OF_BAND):
-        no_older = np.arange(_BANDS) <= band
-        row = ((after == CLASS_OF_BAND) & no_older).astype(float)
-        if row.sum() == 0:
+        allowed = (after == CLASS_OF_BAND) & (np.arange(_BANDS) <= band)
+        if not allowed.any():
             continue
-        weights, records = tables[0]
-        row = _row(weights.sum(0) * row, records.sum(0) * row, row)
+        row = whole = allowed / allowed.sum()
         for weights, records in tables:
-            row = _row(weights[band], records[band], row)
+            finer = _row(weights.sum(0) * allowed, records.sum(0) * allowed, whole)
+            shift = np.divide(finer, whole, out=np.zeros(_BANDS), where=whole > 0)
+            prior = row * shift
+            row = _row(weights[band], records[band], prior if prior.sum() > 0 else finer)
+            whole = finer
         shares[band] = row
     return shares
 

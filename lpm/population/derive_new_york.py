@@ -214,7 +214,7 @@ def _first_table(first: dict) -> pl.DataFrame:
         for state, share in enumerate(shares)
         if round(float(share), 6) > 0
     ]
-    return pl.DataFrame(rows, ["size", "elderly", "has_children", "state", "share"], orient="row")
+    return pl.DataFrame(rows, ["children", "adults", "elderly", "state", "share"], orient="row")
 
 
 def _band_table(bands: dict) -> pl.DataFrame:

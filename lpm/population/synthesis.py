@@ -25,8 +25,8 @@ class Place:
         residents: people in group quarters by state.
     """
 
-    people: float
-    quarters: float
+    people: float | int
+    quarters: float | int
     sizes: Mapping[int, float]
     compositions: Mapping[int, Sequence[tuple[Composition, float]]]
     factor: Float[np.ndarray, " state"]

@@ -20,6 +20,7 @@ from lpm.counter import Stream, fold, words
 
 HERE = Path(__file__).parent
 BLOCK = 1 << 20
+BLOCKS = 1 << 12  # of one run; after 2**32 words the key of the next run
 KEY = jax.random.key_data(jax.random.key(2024))
 NAMES = np.array([crc32(f"process_{i}".encode()) for i in range(1024)], np.uint32)
 Word = Callable[..., jax.Array]
@@ -32,7 +33,7 @@ def mixed(key: jax.Array, step: jax.Array, stream: jax.Array, call: jax.Array) -
 
 def added(key: jax.Array, step: jax.Array, stream: jax.Array, call: jax.Array) -> Stream:
     """Control: step, stream and call are added, so streams come again."""
-    return jnp.broadcast_to(key[0], step.shape), key[1] + step + stream + call
+    return key[0], key[1] + step + stream + call
 
 
 def permuted(stream: Stream, counter: jax.Array, lane: jax.Array | int = 0) -> jax.Array:
@@ -43,43 +44,41 @@ def permuted(stream: Stream, counter: jax.Array, lane: jax.Array | int = 0) -> j
     return (word ^ (word >> 16)) + stream[1]
 
 
-def ordering(name: str, combine: Callable[..., Stream], word: Word) -> Callable[[int], jax.Array]:
+def address(order: str, n: jax.Array) -> dict[str, jax.Array]:
+    """What tells the n-th draw of an ordering from the first; the rest of its name is fixed."""
+    match order:
+        case "slots":  # one draw of a very large population
+            return {"counter": n}
+        case "steps":  # one agent's draw in one process, step after step
+            return {"step": n}
+        case "few":  # sixty-four agents, step after step
+            return {"step": n >> 6, "counter": n & 63}
+        case "streams":  # one agent, 1,024 processes of 16 calls, step after step
+            return {"step": n >> 14, "stream": jnp.asarray(NAMES)[n >> 4 & 1023], "call": n & 15}
+        case "calls":  # one agent, four calls of one process, step after step
+            return {"step": n >> 2, "call": n & 3}
+        case "seeds":  # runs of seed 0, 1, 2, ..., sixteen agents each
+            return {"seed": n >> 4, "counter": n & 15}
+        case "lanes":  # eight numbers for each agent
+            return {"counter": n >> 3, "lane": n & 7}
+        case _:  # a thousand slots, used again and again
+            return {"counter": n % 1024, "generation": n // 1024}
+
+
+def ordering(order: str, combine: Callable[..., Stream], word: Word) -> Callable[[int], jax.Array]:
     """Block number to the next BLOCK words, in one of the orders in which draws are made."""
-    step, stream, call = (jnp.uint32(x) for x in (7, crc32(b"infect"), 1))
-    names = jnp.asarray(NAMES)
-
-    def slots(n: jax.Array) -> jax.Array:  # one draw over a very large population
-        return word(combine(KEY, step, stream, call), n)
-
-    def steps(n: jax.Array) -> jax.Array:  # one agent's draw in one process, step after step
-        return word(combine(KEY, n, jnp.full_like(n, stream), jnp.full_like(n, call)), n * 0 + 123)
-
-    def few(n: jax.Array) -> jax.Array:  # sixty-four agents, step after step
-        return word(combine(KEY, n >> 6, jnp.full_like(n, stream), jnp.full_like(n, call)), n & 63)
-
-    def streams(n: jax.Array) -> jax.Array:  # one agent, every process and call, step after step
-        return word(combine(KEY, n >> 14, names[(n >> 4) & 1023], (n & 15) + 1), n * 0 + 123)
-
-    def calls(n: jax.Array) -> jax.Array:  # one agent, four calls of one process, step after step
-        return word(combine(KEY, n >> 2, jnp.full_like(n, stream), (n & 3) + 1), n * 0 + 123)
-
-    def seeds(n: jax.Array) -> jax.Array:  # runs with seeds 0, 1, 2, ..., sixteen agents each
-        seed = n >> 4
-        return word(combine((seed * 0, seed), seed * 0 + 7, seed * 0 + stream, call), n & 15)
-
-    def lanes(n: jax.Array) -> jax.Array:  # eight numbers for each agent
-        return word(combine(KEY, step, stream, call), n >> 3, n & 7)
-
-    def generations(n: jax.Array) -> jax.Array:  # one thousand slots used again and again
-        return word(combine(KEY, step, stream, call), n % 1024, 0, n // 1024)
-
-    chosen = locals()[name]
 
     @jax.jit
     def block(number: jax.Array) -> jax.Array:
-        return chosen(number * jnp.uint32(BLOCK) + jnp.arange(BLOCK, dtype=jnp.uint32))
+        n = number * jnp.uint32(BLOCK) + jnp.arange(BLOCK, dtype=jnp.uint32)
+        at = address(order, n)
+        key = (KEY[0] + number // BLOCKS, at.get("seed", KEY[1]))
+        step, name = at.get("step", jnp.uint32(7)), at.get("stream", jnp.uint32(crc32(b"infect")))
+        stream = combine(key, step, name, at.get("call", jnp.uint32(0)) + 1)
+        place = [at.get("counter", jnp.full_like(n, 123)), at.get("lane", 0)]
+        return word(stream, *place, *(at[x] for x in ("generation",) if x in at))
 
-    return lambda number: block(jnp.uint32(number & 0xFFFFFFFF))
+    return lambda number: block(jnp.uint32(number))
 
 
 ORDERINGS = ("slots", "steps", "few", "streams", "calls", "seeds", "lanes", "generations")

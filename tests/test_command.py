@@ -1,0 +1,443 @@
+"""The command line: what each verb writes, every message, and a run that survives a kill."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import lpm
+from lpm.__main__ import main
+from lpm.command import memory, run as run_module, scenarios as scenarios_module
+from lpm.command.folder import RunFolder, Spec
+from lpm.command.values import changes, grid, whole
+from lpm.errors import ScenarioError
+
+SMALL = ["--agents", "600", "--steps", "12", "--runs", "2"]
+FILE = '''"""A town. More words."""
+import jax.numpy as jnp
+import lpm
+from lpm import Float, Array, Int, Scalar
+
+
+class Params(lpm.Params):
+    rate: Scalar = lpm.policy(0.1, within=(0, 1), unit="1/day")
+    limit: Scalar = lpm.constant(1e9)
+    order: Int[Array, " band"] = lpm.constant([0, 1, 2])
+    rounds: Int[Array, ""] = lpm.constant(3)
+
+
+class State(lpm.State):
+    x: Float[Array, " agent"] = lpm.variable(within=(0, 10))
+
+
+def init(population, params, draw):
+    return State.of(population, x=0)
+
+
+def grow(state, params, draw):
+    return state.replace(x=state.x + draw.bernoulli(params.rate, "agent"))
+
+
+def observe(state, params):
+    x = jnp.mean(state.x)
+    return {"level": x, "parts": jnp.stack([x, 2 * x])}
+
+
+LABELS = {"parts": ["one", "two"]}
+scenario = lpm.Scenario(
+    init, (grow,), observe, Params(), steps=8, unit="day", baseline={"rate": 0}
+)
+'''
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def file(here) -> Path:
+    path = here / "town.py"
+    path.write_text(FILE)
+    return path
+
+
+def call(capsys, *words: object) -> tuple[int, str, str]:
+    code = main([str(word) for word in words])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def fails(capsys, *words: object) -> str:
+    code, _, err = call(capsys, *words)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.glob("*/*.parquet")}
+
+
+def test_run_leaves_one_folder_with_everything_in_it(capsys, file):
+    code, out, _ = call(capsys, "run", file, *SMALL, "--out", "out")
+    assert code == 0
+    names = {p.name for p in Path("out").iterdir()}
+    assert names == {
+        "policy", "baseline", "spec.json", "report.html", "overview.png", "difference.png",
+        "parts.png",
+    }  # fmt: skip
+    assert "difference, same luck" in out
+    policy, baseline = lpm.load("out/policy"), lpm.load("out/baseline")
+    assert policy.observed["level"].shape == (2, 12)
+    assert policy.provenance["key"] == baseline.provenance["key"]
+    assert baseline.observed["level"].max() == 0
+    assert ">two<" in Path("out/report.html").read_text()
+
+
+def test_run_without_out_makes_a_folder_named_by_scenario_and_time(capsys, here):
+    assert call(capsys, "run", "sir", *SMALL)[0] == 0
+    assert call(capsys, "run", "sir", *SMALL)[0] == 0
+    folders = sorted(p.name for p in (here / "runs").iterdir())
+    assert len(folders) == 2
+    assert all(name.startswith("sir-2") for name in folders)
+
+
+def test_run_equals_the_library(capsys, here):
+    call(capsys, "run", "sir", *SMALL, "--seed", "5", "--set", "closure=0.25", "--out", "out")
+    scenario = scenarios_module.load("sir").scenario
+    people = scenario.population(600, seed=5)
+    params = scenario.params.replace(closure=0.25)
+    expected = lpm.ensemble(scenario, people, keys=[5, 6], params=params, steps=12)
+    found = lpm.load(here / "out" / "policy")
+    for name, values in expected.observed.items():
+        assert np.array_equal(found.observed[name], values)
+
+
+def test_no_baseline_leaves_it_out(capsys, file):
+    call(capsys, "run", file, *SMALL, "--no-baseline", "--out", "out")
+    assert not Path("out/baseline").exists()
+
+
+def test_a_folder_is_never_overwritten(capsys, here):
+    (here / "out").mkdir()
+    assert "out exists already" in fails(capsys, "run", "sir", *SMALL, "--out", "out")
+    assert list((here / "out").iterdir()) == []
+
+
+def test_a_killed_run_resumes_bit_for_bit(capsys, here):
+    size = ["--agents", "2000", "--steps", "8000", "--runs", "2"]
+    command = [sys.executable, "-m", "lpm", "run", "sir", *size, "--out", "killed"]
+    root = str(Path(lpm.__file__).parent.parent)
+    environment = {**os.environ, "PYTHONPATH": root, "JAX_PLATFORMS": "cpu"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    saved = here / "killed" / "checkpoint" / "policy" / "runs-0"
+    while process.poll() is None and not list(saved.glob("[0-9]*")):
+        with_patience(process, 0.01)
+    with_patience(process, random.uniform(0, 0.5))
+    process.kill()
+    process.wait()
+    assert not (here / "killed" / "report.html").exists(), "the run was over before the kill"
+    assert call(capsys, "run", "--resume", "killed")[0] == 0
+    assert call(capsys, "run", "sir", *size, "--out", "whole")[0] == 0
+    assert tables(here / "killed") == tables(here / "whole") != {}
+    assert not (here / "killed" / "checkpoint").exists()
+    assert {p.name for p in (here / "killed").iterdir()} == {
+        p.name for p in (here / "whole").iterdir()
+    }
+
+
+def with_patience(process: subprocess.Popen, seconds: float) -> None:
+    """Give a process some time, without minding whether it ends in it."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def test_a_folder_without_a_checkpoint_restarts_from_its_record(capsys, file):
+    call(capsys, "run", file, *SMALL, "--set", "rate=0.3", "--out", "whole")
+    spec = Spec.read(Path("whole"))
+    RunFolder.claim(Path("bare"), "town", spec)
+    assert call(capsys, "run", "--resume", "bare")[0] == 0
+    assert tables(Path("bare")) == tables(Path("whole")) != {}
+
+
+def test_results_of_a_finished_part_are_not_computed_again(capsys, file, monkeypatch):
+    call(capsys, "run", file, *SMALL, "--out", "out")
+    (Path("out") / "report.html").unlink()
+    monkeypatch.setattr(run_module, "ensemble", None)
+    assert call(capsys, "run", "--resume", "out")[0] == 0
+    assert Path("out/report.html").exists()
+
+
+def test_resuming_a_finished_run_says_so(capsys, file):
+    call(capsys, "run", file, *SMALL, "--out", "out")
+    before = tables(Path("out"))
+    code, out, _ = call(capsys, "run", "--resume", "out")
+    assert code == 0
+    assert "out is finished" in out
+    assert tables(Path("out")) == before
+
+
+def test_an_interrupted_run_says_how_to_go_on(capsys, file, monkeypatch):
+    real = run_module.ensemble
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_module, "ensemble", stop)
+    code, _, err = call(capsys, "run", file, *SMALL, "--out", "out")
+    assert code == 130
+    assert "lpm run --resume out" in err
+    monkeypatch.setattr(run_module, "ensemble", real)
+    assert call(capsys, "run", "--resume", "out")[0] == 0
+
+
+def test_a_run_that_fails_frees_its_folder(capsys, file):
+    file.write_text(FILE.replace("within=(0, 10)", "within=(0, 0.5)"))
+    assert "State.x left [0, 0.5] at day" in fails(capsys, "run", file, *SMALL, "--out", "out")
+    assert not Path("out").exists()
+
+
+def test_resume_takes_the_same_options_and_refuses_others(capsys, file):
+    call(capsys, "run", file, *SMALL, "--out", "out")
+    resume = ["--resume", "out"]
+    assert call(capsys, "run", file, *SMALL, *resume)[0] == 0
+    assert "--agents 7 is not what" in fails(capsys, "run", *resume, "--agents", "7")
+    assert "--runs 9 is not what" in fails(capsys, "run", *resume, "--runs", "9")
+    assert "leave out --set" in fails(capsys, "run", *resume, "--set", "rate=0.5")
+    assert "leave out --out" in fails(capsys, "run", *resume, "--out", "other")
+    assert "is a run of" in fails(capsys, "run", "sir", *resume)
+
+
+def test_resume_refuses_a_scenario_that_changed(capsys, file):
+    spec = replace(_record(capsys, file), scenario_sha256="0" * 16)
+    RunFolder.claim(Path("bare"), "town", spec)
+    assert "has changed since bare was begun" in fails(capsys, "run", "--resume", "bare")
+
+
+def test_resume_needs_the_record_of_a_run(capsys, here):
+    assert "nowhere holds no spec.json" in fails(capsys, "run", "--resume", "nowhere")
+    (here / "odd").mkdir()
+    (here / "odd" / "spec.json").write_text("[]")
+    assert "is not the record of a run" in fails(capsys, "run", "--resume", "odd")
+
+
+def _record(capsys, file: Path) -> Spec:
+    call(capsys, "run", file, *SMALL, "--out", "recorded")
+    return Spec.read(Path("recorded"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "clozure=1"], r"no parameter [clozure]; it has [beta_home"),
+        (["--set", "clozure=1"], "did you mean [closure]?"),
+        (["--set", "closure=2"], "Params.closure = 2 is outside [0, 1] (share of work contacts)"),
+        (["--set", "closure=half"], "'half' is not a number"),
+        (["--set", "closure"], "'closure' is not of the form name=value"),
+        (["--set", "closure=0,1"], "closure has 2 numbers, but takes one number"),
+        (["--set", "closure=0", "--set", "closure=1"], "closure is given twice"),
+        (["--set", "closure=nan"], "Params.closure = nan is outside [0, 1]"),
+        (["--steps", "0"], "steps = 0; give a whole number of steps, at least 1"),
+        (["--agents", "0"], "--agents 0: a population needs at least one person"),
+        (["--agents", "many"], "--agents 'many' is not a whole number"),
+        (["--runs", "0"], "--runs 0: give at least one run"),
+        (["--every", "13"], "--every 13: give a number between 1 and 12"),
+        (["--every", "0"], "--every 0: give a number between 1 and 12"),
+    ],
+)
+def test_wrong_options_are_told_before_anything_is_made(capsys, here, words, message):
+    assert message in fails(capsys, "run", "sir", *SMALL, *words, "--out", "out")
+    assert list(here.iterdir()) == []
+
+
+def test_more_agents_than_memory_are_refused_before_they_are_made(capsys, here, monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda: 2 * 10**9)
+    message = fails(capsys, "run", "sir", "--agents", "1e9", "--out", "out")
+    assert "1,000,000,000 agents need about" in message
+    assert "2.0 GB are free; about " in message
+    assert list(here.iterdir()) == []
+
+
+def test_memory_of_an_accelerator_is_counted_apart(monkeypatch):
+    need = memory.Need(building=100, columns=20, state=20, starting=0, working=10)
+    monkeypatch.setattr(memory, "available", lambda: (10**12, 10**9))
+    fits, told = memory.verdict(need, 10**8)
+    assert not fits
+    assert "of the accelerator, 1.0 GB are free; about 20,000,000 would fit" in told
+
+
+def test_small_runs_advance_together_and_need_memory_for_all():
+    need = memory.Need(building=0, columns=0, state=10, starting=0, working=0)
+    assert need.device(1_000, runs=8) == 80_000
+    assert need.device(2_000_000, runs=8) == 20_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1", "must define `scenario = lpm.Scenario(...)`; it has nothing of that name"),
+        ("scenario = 3", "it has a int"),
+        ("def f(:", "odd.py, line 1: "),
+        ("import nothing_of_the_kind", "odd.py cannot be imported: No module named"),
+        ("import lpm\nlpm.policy(1, within=(2, 1))", "odd.py: within=(2, 1) is empty"),
+        (FILE.replace("LABELS =", "UNITS ="), "odd.py"),
+    ],
+)
+def test_a_bad_file_is_named_with_what_it_lacks(capsys, here, text, message):
+    (here / "odd.py").write_text(text if "UNITS" not in text else text + "\nUNITS = 3\n")
+    if "UNITS" in text:
+        message = "UNITS must be a dict by observable, not int"
+    assert message in fails(capsys, "params", "odd.py")
+
+
+def test_labels_that_do_not_fit_are_refused(capsys, file):
+    file.write_text(FILE.replace('["one", "two"]', '["one"]'))
+    assert "LABELS['parts'] has 1 names" in fails(capsys, "run", file, *SMALL, "--out", "out")
+
+
+def test_a_scenario_is_found_by_path_then_here_then_in_the_package(here):
+    assert scenarios_module.find("sir").parent.name in ("scenarios", "_scenarios")
+    (here / "scenarios").mkdir()
+    mine = here / "scenarios" / "sir.py"
+    mine.write_text(FILE)
+    assert scenarios_module.find("sir") == mine.resolve()
+    assert scenarios_module.find("scenarios/sir.py") == mine.resolve()
+
+
+def test_an_unknown_scenario_names_the_nearest(capsys, here):
+    message = fails(capsys, "run", "epidemc")
+    assert "there is no file epidemc" in message
+    assert "did you mean epidemic?" in message
+    assert "give a scenario" in fails(capsys, "run")
+
+
+def test_a_file_that_is_not_python_is_refused(capsys, here):
+    (here / "model.txt").write_text("x")
+    assert "model.txt is not a Python file" in fails(capsys, "params", "model.txt")
+
+
+def test_params_lists_role_value_baseline_bounds_and_unit(capsys, file):
+    code, out, _ = call(capsys, "params", file)
+    assert code == 0
+    line = next(line for line in out.splitlines() if " rate " in line)
+    assert line.split() == ["rate", "policy", "0.1", "0", "[0,", "1]", "1/day"]
+
+
+def test_check_reports_promises_and_memory(capsys, file, monkeypatch):
+    seen = []
+    monkeypatch.setattr("lpm.command.check.check_scenario", seen.append)
+    code, out, _ = call(capsys, "check", file, "--agents", "2_000_000")
+    assert code == 0
+    assert len(seen) == 1
+    assert "bytes of state" in out
+    assert "2,000,000 agents need about" in out
+
+
+def test_check_names_the_promise_that_is_broken(capsys, file):
+    file.write_text(FILE.replace("jnp.mean(state.x)", "jnp.mean(state.x) / 0"))
+    assert "is not finite" in fails(capsys, "check", file)
+
+
+def test_sweep_writes_one_row_per_point_and_run(capsys, here):
+    words = ["--set", "beta_home=0.1,0.4", "--set", "closure=0,0.5,1", "--out", "out"]
+    code, out, _ = call(capsys, "sweep", "sir", *SMALL, *words)
+    assert code == 0
+    table = pl.read_parquet("out/sweep.parquet")
+    assert table.shape == (12, 3 + 6)
+    assert table["seed"].to_list()[:4] == [0, 1, 0, 1]
+    assert out.count("±") == 2 * 6
+    part = table.filter((pl.col("beta_home") == 0.4) & (pl.col("closure") == 0.5))
+    call(capsys, "run", "sir", *SMALL, "--set", "beta_home=0.4", "--set", "closure=0.5",
+         "--out", "one")  # fmt: skip
+    one = lpm.load("one/policy").observed["attack_rate"][:, -1]
+    assert np.array_equal(part["attack_rate_end"].to_numpy(), one)
+
+
+def test_sweep_refuses_what_makes_no_grid(capsys, file):
+    assert "nothing to sweep over" in fails(capsys, "sweep", file)
+    assert "order is an array" in fails(capsys, "sweep", file, "--set", "order=1,2")
+    assert "rate is given twice" in fails(
+        capsys, "sweep", file, "--set", "rate=0", "--set", "rate=1"
+    )
+    many = ",".join(["0.5"] * 101)
+    assert "the grid has 10,201 points" in fails(
+        capsys, "sweep", file, "--set", f"rate={many}", "--set", f"limit={many}"
+    )
+
+
+def test_compare_tells_what_differs_and_draws_both(capsys, here):
+    call(capsys, "run", "sir", *SMALL, "--out", "open")
+    call(capsys, "run", "sir", *SMALL, "--set", "closure=1", "--out", "closed")
+    code, out, _ = call(capsys, "compare", "open", "closed")
+    assert code == 0
+    assert "closure" in out
+    assert "difference, same luck" in out
+    assert (here / "open-closed.png").read_bytes().startswith(b"\x89PNG")
+    call(capsys, "compare", "open", "closed")
+    assert (here / "open-closed-2.png").exists()
+    call(capsys, "run", "sir", *SMALL, "--seed", "9", "--out", "other")
+    out = call(capsys, "compare", "open", "other", "--out", "new.png")[1]
+    assert "between independent runs" in out
+    assert "new.png exists already" in fails(capsys, "compare", "open", "other", "--out", "new.png")
+
+
+def test_compare_needs_two_finished_runs_with_something_in_common(capsys, file):
+    call(capsys, "run", file, *SMALL, "--out", "town")
+    call(capsys, "run", "sir", *SMALL, "--out", "sir")
+    assert "observe nothing in common" in fails(capsys, "compare", "town", "sir")
+    RunFolder.claim(Path("bare"), "town", Spec.read(Path("town")))
+    assert "go on with: lpm run --resume bare" in fails(capsys, "compare", "town", "bare")
+    assert "nowhere holds no spec.json" in fails(capsys, "compare", "town", "nowhere")
+
+
+def test_usage_errors_and_help_keep_their_codes(capsys):
+    assert main(["walk"]) == 2
+    assert main(["--help"]) == 0
+    assert "lpm run epidemic" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("1000", 1000), ("1_000", 1000), ("1,000", 1000), ("1e6", 10**6)]
+)
+def test_whole_numbers_may_be_written_for_people(text, number):
+    assert whole(text) == number
+
+
+@pytest.mark.parametrize("text", ["1.5", "x", "", "nan", "inf", "1e-3"])
+def test_other_numbers_are_not_whole(text):
+    with pytest.raises(ValueError, match="is not a whole number"):
+        whole(text)
+
+
+def test_settings_are_read_by_the_kind_of_the_parameter(file):
+    params = scenarios_module.load(str(file)).scenario.params
+    assert changes(params, ["order=2,1,0", "rounds=4", "rate=1e-1"]) == {
+        "order": [2, 1, 0],
+        "rounds": 4,
+        "rate": 0.1,
+    }
+    assert changes(params, ["order=1"]) == {"order": [1, 1, 1]}
+    assert grid(params, ["rate=0,1", "rounds=2"]) == {"rate": [0.0, 1.0], "rounds": [2, 2]}
+    with pytest.raises(ScenarioError, match=r"'2\.5' is not a whole number"):
+        changes(params, ["rounds=2.5"])
+    with pytest.raises(ScenarioError, match="order has 2 numbers, but takes 3 numbers"):
+        changes(params, ["order=1,2"])
+
+
+def test_the_record_of_a_run_is_plain_json(capsys, file):
+    call(capsys, "run", file, *SMALL, "--set", "rate=0.5", "--out", "out")
+    record = json.loads(Path("out/spec.json").read_text())
+    assert record["changes"] == {"rate": 0.5}
+    assert record["agents"] == 600
