@@ -46,12 +46,12 @@ class Checkpoints:
         if path.exists():
             _check_same(path, mine)
             return
-        if self.folder.exists() and any(self.folder.iterdir()):
+        scratch = path.with_suffix(".part")
+        if self.folder.exists() and any(p != scratch for p in self.folder.iterdir()):
             raise SimulationError(
                 f"{self.folder} is not empty and holds no checkpoint of lpm; give another folder"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_suffix(".part")
         scratch.write_text(json.dumps(mine, indent=2), encoding="utf-8")
         scratch.rename(path)
 
@@ -106,7 +106,12 @@ class Checkpoints:
         self._paid += time.monotonic() - began
 
 
-_EMPTY: dict[str, Any] = {"observed": {}, "moving": [], "faults": np.zeros(0, np.int32)}
+_EMPTY: dict[str, Any] = {
+    "observed": {},
+    "moving": [],
+    "snapshots": {},
+    "faults": np.zeros(0, np.int32),
+}
 
 
 def len_of(value: Any) -> int:

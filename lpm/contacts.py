@@ -1,20 +1,21 @@
 """Who is reached: infections over any mix of networks, and who infected whom."""
 
 from collections.abc import Sequence
-from typing import overload
+from typing import TypeAlias, overload
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from .aggregates import count, first_true
-from .axes import Array, Float, Int, Scalar
+from .axes import Array, Float, Int
 from .draw import Draw
 from .errors import ScenarioError
 from .networks import AbstractNetwork
 from .networks.choosing import choose_column
 
-Contact = tuple[AbstractNetwork, float | Scalar | Float[Array, " agent"], Float[Array, " agent"]]
+Contact: TypeAlias = tuple[AbstractNetwork, ArrayLike, Float[Array, " agent"]]
 
 
 class Transmissions(eqx.Module):
@@ -132,7 +133,7 @@ def _layer_hazard(contact: Contact) -> Float[Array, " agent"]:
     return rate * network.sum(infectious)
 
 
-def _check(contacts: Sequence[Contact]) -> None:
+def _check(contacts: Sequence[object]) -> None:
     if not contacts:
         raise ScenarioError("infections needs at least one (network, rate, infectious)")
     for number, contact in enumerate(contacts):

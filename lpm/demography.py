@@ -15,13 +15,16 @@ S = TypeVar("S", bound=State)
 def death(state: S, dying: Float[Array, " agent"]) -> S:
     """Empty the slots where `dying` is 1: `alive` is cleared and every float becomes zero.
 
+    Where `dying` is not a number the agent lives on and its floats are not numbers either, so that
+    the run reports it.
+
     Raises:
         ScenarioError: the run's estimator is `mean_field`; nobody dies by a fraction.
     """
     _refuse_fractions(state, "death")
     alive = state.alive & ~(jax.lax.stop_gradient(dying) > 0.5)
     changes = {
-        name: keep_alive(alive, getattr(state, name))
+        name: keep_alive(alive, _spoil(getattr(state, name), dying))
         for name, annotation in hints(type(state)).items()
         if _per_agent(annotation) and jnp.issubdtype(getattr(state, name).dtype, jnp.floating)
     }
@@ -37,7 +40,8 @@ def birth(state: S, mothers: Float[Array, " agent"], **columns: Any) -> S:
     puts them into empty slots instead and counts up their generation. Networks other than Groups
     keep their edges: a newborn has none.
 
-    Births beyond the capacity are not made; the run reports the step as a fault.
+    Births beyond the capacity are not made, and where `mothers` is not a number the mother's floats
+    become so; the run reports the step as a fault.
 
     Raises:
         ScenarioError: an unknown variable, or the run's estimator is `mean_field`.
@@ -66,7 +70,7 @@ def birth(state: S, mothers: Float[Array, " agent"], **columns: Any) -> S:
     born = room & (order < births)
     mother = jnp.where(born, mother_of[jnp.clip(order, 0, capacity - 1)], 0)
     changes = {
-        name: _inherit(getattr(state, name), born, mother, columns.get(name))
+        name: _spoil(_inherit(getattr(state, name), born, mother, columns.get(name)), mothers)
         for name, annotation in hints(type(state)).items()
         if _per_agent(annotation) and name not in ("alive", "slot", "generation")
     }
@@ -96,6 +100,14 @@ def _inherit(x: Array, born: Array, mother: Array, given: Any) -> Array:
         inherited = given[mother] if given.ndim == x.ndim else jnp.broadcast_to(given, x.shape)
     mask = born.reshape(born.shape + (1,) * (x.ndim - 1))
     return jnp.where(mask, inherited, x)
+
+
+def _spoil(x: Array, by: Array) -> Array:
+    """`x`, if float, without a number wherever `by` is none."""
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        return x
+    lost = jnp.isnan(by).reshape(by.shape + (1,) * (x.ndim - 1))
+    return jnp.where(lost, jnp.full((), jnp.nan, x.dtype), x)
 
 
 def _per_agent(annotation: Any) -> bool:

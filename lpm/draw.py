@@ -8,6 +8,7 @@ from zlib import crc32
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import core
 from jax.extend import core as extension
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
@@ -38,7 +39,7 @@ Bits: TypeAlias = UInt32[Array, "..."]
 
 ESTIMATORS = ("stop", "straight_through", "mean_field", "score")
 # Older releases have it in `jax.core`, where newer ones warn.
-_OWNER = extension if hasattr(extension, "get_opaque_trace_state") else jax.core
+_OWNER = extension if hasattr(extension, "get_opaque_trace_state") else core
 _trace_state = _OWNER.get_opaque_trace_state
 _LOOP = 0x10000000  # sets the streams of `at` apart from those of the calls
 
@@ -318,12 +319,13 @@ class Draw:
 
     def _bits(self, axis: Axis) -> Callable[[int], tuple[Bits, Bits]]:
         """A new stream; call the result with 0, 1, 2 for independent word pairs along `axis`."""
-        shape, lead = self._shape(axis), _lead(axis)
+        shape, parts = self._shape(axis), _parts(axis)
+        lead = parts.index(AGENT) if AGENT in parts else 0  # it counts; the others are lanes
         self._calls += 1
         stream = fold(self._words, self._calls, 0)
         if not shape:
             return lambda lane: word_pair(stream, jnp.uint32(0), lane << 28)
-        ours = _parts(axis)[lead] == AGENT
+        ours = parts[lead] == AGENT
         along = tuple(-1 if place == lead else 1 for place in range(len(shape)))
         counter = (self._slot if ours else jnp.arange(shape[lead])).reshape(along)
         generation = (
@@ -376,11 +378,6 @@ class _Ledger:
 def _parts(axis: Axis) -> tuple[str | int, ...]:
     """`axis` as a tuple."""
     return (axis,) if isinstance(axis, str) else axis
-
-
-def _lead(axis: Axis) -> int:
-    """Which of the axes counts; the others are lanes."""
-    return _parts(axis).index(AGENT) if AGENT in _parts(axis) else 0
 
 
 def _keys(bits: Callable[[int], tuple[Bits, Bits]]) -> Key[Array, " draw"]:

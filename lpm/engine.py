@@ -9,6 +9,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from .axes import AGENT, axis_names, hints, is_array
@@ -129,7 +130,10 @@ def find_faults(plan: Plan, state: State, faults: jax.Array, process: str, t: An
             bad.append(state.next_slot > state.alive.shape[0])
         else:
             domain = type(state).variables()[name].domain
-            bad.append(jnp.any(domain.violated(getattr(state, name), _SLACK)))
+            wrong = domain.violated(getattr(state, name), _SLACK)
+            if axis_names(hints(type(state))[name])[:1] == (AGENT,) and domain.violated(np.zeros(())):
+                wrong = keep_alive(state.alive, wrong)  # empty slots hold a zero that is no value
+            bad.append(jnp.any(wrong))
     return jnp.where(jnp.stack(bad) & (faults < 0), t, faults)
 
 
@@ -260,12 +264,19 @@ def advance(
     return jax.lax.fori_loop(0, steps, body, (moving, faults, buffer))
 
 
+@partial(jax.jit, static_argnames=("plan", "steps"))
 def trace(
-    plan: Plan, state: State, params: Params, key: jax.Array, steps: int
+    plan: Plan,
+    state: State,
+    params: Params,
+    key: jax.Array,
+    steps: int,
+    log_probability: jax.Array,
 ) -> tuple[State, dict[str, jax.Array], jax.Array, jax.Array]:
     """The whole run as one nested scan, differentiable in reverse at sqrt(rows) states of memory.
 
-    Returns the final state, observables [row, ...], log-probability up to each row, and faults.
+    `log_probability` is that of the draws in `init`. Returns the final state, observables
+    [row, ...], log-probability up to each row, and faults.
     """
     moving, fixed = plan.split(state)
     one, seen = partial(_one, plan), partial(_seen, plan)
@@ -287,11 +298,11 @@ def trace(
 
     rows = steps // plan.every
     width = max(1, math.isqrt(rows))
-    carry = (moving, state.t, jnp.full(len(plan.checks), -1, jnp.int32), jnp.zeros(()))
+    carry = (moving, state.t, jnp.full(len(plan.checks), -1, jnp.int32), log_probability)
     carry, whole = jax.lax.scan(block, carry, None, length=rows // width)
     carry, rest = jax.lax.scan(row, carry, None, length=rows % width)
     carry, _ = jax.lax.scan(tick, carry, None, length=steps % plan.every)
-    whole = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), whole)
+    whole = jax.tree.map(lambda x: x.reshape(x.shape[0] * width, *x.shape[2:]), whole)
     observed, total = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), whole, rest)
     moving, t, faults, _ = carry
     return plan.join(moving, fixed, t), observed, total, faults

@@ -6,7 +6,7 @@ by age band. Source: Diekmann, Heesterbeek & Metz (1990).
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from .errors import ScenarioError
 
 LONGEST = 40  # Days an infectiousness profile can cover.
 _PER_DAY = 64  # Points of the rule that integrates a day of the profile.
-_POWER_STEPS = 60
+_SQUARINGS = 10
 _BISECTIONS = 40
 
 
@@ -91,10 +91,10 @@ def _pairs(members: np.ndarray) -> np.ndarray:
 
 def next_generation(
     scale: Number,
-    susceptibility: Float[Array, " age"],
-    settings: Sequence[tuple[Setting, Float[Array, " size"]]],
-    mixing: Float[Array, "mine theirs"],
-    people: Float[Array, " age"],
+    susceptibility: Float[Array | np.ndarray, " age"],
+    settings: Sequence[tuple[Setting, Float[Array | np.ndarray, "..."]]],
+    mixing: Float[Array | np.ndarray, "mine theirs"],
+    people: Float[Array | np.ndarray, " age"],
 ) -> Float[Array, "mine theirs"]:
     """Next-generation matrix: people of class a infected directly by one person of class b.
 
@@ -104,7 +104,7 @@ def next_generation(
     Args:
         scale: transmissions per contact over a whole infectious period.
         susceptibility: relative susceptibility of each class.
-        settings: group settings with the contacts per day of a pair in a group of each size.
+        settings: group settings with the contacts per day of a pair in a group of each size. [size]
         mixing: contacts per day of a person of class a with class b at large.
         people: number of people of each class.
     """
@@ -119,24 +119,31 @@ def next_generation(
 
 def spectral_radius(matrix: Float[Array, "mine theirs"]) -> Scalar:
     """Largest eigenvalue of a non-negative matrix, by power iteration; differentiable."""
-    size = matrix.shape[0]
-    right, left = jnp.full(size, 1.0 / size), jnp.full(size, 1.0 / size)
-
-    def improve(_: int, pair: tuple[Array, Array]) -> tuple[Array, Array]:
-        right, left = matrix @ pair[0], pair[1] @ matrix
-        return right / jnp.sum(right), left / jnp.sum(left)
-
-    right, left = jax.lax.stop_gradient(jax.lax.fori_loop(0, _POWER_STEPS, improve, (right, left)))
+    power = jax.lax.stop_gradient(_high_power(matrix))
+    right, left = jnp.sum(power, axis=1), jnp.sum(power, axis=0)
     # The Rayleigh quotient has the eigenvalue's own first derivative with the vectors held.
     return left @ matrix @ right / (left @ right)
 
 
 def typical_infected(matrix: Float[Array, "mine theirs"]) -> Float[Array, " age"]:
     """Shares of each class among the infected once the early growth has settled."""
-    start = jnp.full(matrix.shape[0], 1.0 / matrix.shape[0])
-    return jax.lax.fori_loop(
-        0, _POWER_STEPS, lambda _, v: (matrix @ v) / jnp.sum(matrix @ v), start
-    )
+    power = _high_power(matrix)
+    return jnp.sum(power, axis=1) / jnp.sum(power)
+
+
+def _high_power(matrix: Array) -> Array:
+    """A high power of `matrix`, scaled to sum to 1, by repeated squaring.
+
+    A multiple of the identity is added first: it leaves the vectors as they are and lets the
+    powers settle also where infection alternates between classes, as from men to women and back.
+    """
+    shifted = matrix + jnp.mean(matrix) * jnp.eye(matrix.shape[0])
+
+    def square(_: Any, power: Array) -> Array:
+        power = jnp.matmul(power, power, precision=jax.lax.Precision.HIGHEST)
+        return power / jnp.sum(power)
+
+    return jax.lax.fori_loop(0, _SQUARINGS, square, shifted / jnp.sum(shifted))
 
 
 def solve_scale(
@@ -152,7 +159,7 @@ def solve_scale(
     def excess(log_scale: Scalar) -> Scalar:
         return jnp.log(spectral_radius(matrix_at(jnp.exp(log_scale)))) - jnp.log(target)
 
-    def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+    def halve(_: Any, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bounds
         middle = (low + high) / 2
         above = excess(middle) > 0

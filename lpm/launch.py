@@ -31,15 +31,15 @@ def key_words(key: Any) -> jax.Array:
     Raises:
         SimulationError: anything else.
     """
-    if isinstance(key, bool) or key is None or isinstance(key, str | float):
-        raise SimulationError(f"key = {key!r}; give an int or a jax.random.key")
-    if isinstance(key, int | np.integer):
+    if isinstance(key, int | np.integer) and not isinstance(key, bool):
         key = jax.random.key(int(key))
-    if isinstance(key, Sequence):
+    if isinstance(key, Sequence) and not isinstance(key, str) and len(key):
         return jnp.stack([key_words(k) for k in key])
+    if not isinstance(key, jax.Array | np.ndarray):
+        raise SimulationError(f"key = {key!r}; give an int or a jax.random.key")
     if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         key = jax.random.key_data(key)
-    if key.dtype != jnp.uint32 or key.shape[-1] < 2:
+    if key.dtype != jnp.uint32 or key.ndim == 0 or key.shape[-1] < 2:
         raise SimulationError(f"key is {key.dtype}{list(key.shape)}; give an int or jax.random.key")
     words = key[..., :2]
     for k in range(2, key.shape[-1] - 1, 2):
@@ -63,7 +63,7 @@ def choose_mesh(devices: Any, capacity: int) -> Mesh | None:
         if not 1 <= devices <= len(there):
             raise SimulationError(f"devices = {devices}, but this machine has {len(there)}")
         devices = there[:devices]
-    if len(devices) == 1:
+    if list(devices) == there[:1]:
         return None
     kind = jax.sharding.AxisType.Auto
     return jax.make_mesh((len(devices),), (AGENT,), axis_types=(kind,), devices=devices)
@@ -75,12 +75,10 @@ def make_plan(
     """A plan without the parts that need a state; see `complete`.
 
     Raises:
-        ScenarioError: an unknown estimator or a cadence below 1.
+        ScenarioError: an unknown estimator.
     """
     if estimator not in ESTIMATORS:
         raise ScenarioError(f"estimator = {estimator!r}; it is one of {list(ESTIMATORS)}")
-    if isinstance(every, bool) or not hasattr(every, "__index__") or every < 1:
-        raise ScenarioError(f"every = {every!r}; give a whole number of steps, at least 1")
     return Plan(
         processes=tuple(scenario.processes),
         observe=scenario.observe,
@@ -99,8 +97,8 @@ def initial(
     arrays: dict[str, Any],
     params: Params,
     key: jax.Array,
-) -> State:
-    """Run `init` on the population's columns."""
+) -> tuple[State, jax.Array]:
+    """Run `init` on the population's columns; also the log-probability of its discrete draws."""
     view = population.view(arrays)
     draw = Draw(
         key,
@@ -116,7 +114,7 @@ def initial(
         raise ScenarioError(f"init must return a State, not {type(state).__name__}")
     if state.estimator != estimator:
         state = replace(state, estimator=estimator)
-    return state
+    return state, draw.log_probability
 
 
 def start(
@@ -129,7 +127,21 @@ def start(
     """The initial state (one lane for each row of `key` if batched) and the completed plan.
 
     The compiled `init` is kept with the population, so that a second run does not trace again.
+
+    Raises:
+        SimulationError: the state would not fit into memory.
     """
+    return start_scored(scenario, population, plan, params, key)[:2]
+
+
+def start_scored(
+    scenario: Scenario,
+    population: Population,
+    plan: Plan,
+    params: Params,
+    key: jax.Array,
+) -> tuple[Plan, State, jax.Array]:
+    """As `start`, and the log-probability of the discrete draws in `init`."""
     arrays = {name: jnp.asarray(x) for name, x in population.arrays().items()}
     if plan.mesh is not None:
         sharding = NamedSharding(plan.mesh, PartitionSpec(AGENT))
@@ -142,7 +154,10 @@ def start(
     if signature not in population.compiled:
         population.compiled[signature] = _prepare(scenario, population, plan, params, key, arrays)
     plan, begin = population.compiled[signature]
-    return plan, begin(arrays, params, key)
+    shapes = jax.eval_shape(begin, arrays, params, key)
+    lanes = key.shape[0] if plan.batched else 1
+    check_memory(shapes, f"a state of {population.capacity:,} slots x {lanes} runs")
+    return plan, *begin(arrays, params, key)
 
 
 def _prepare(
@@ -161,8 +176,8 @@ def _prepare(
         [x[0] if flag and plan.batched else x for x, flag in zip(leaves, plan.varied, strict=True)],
     )
     closed = jax.make_jaxpr(begin)(arrays, one_params, one_key)
-    shapes = jax.eval_shape(begin, arrays, one_params, one_key)
-    varying = _depends(closed, len(jax.tree.leaves(arrays)))
+    shapes, _ = jax.eval_shape(begin, arrays, one_params, one_key)
+    varying = _depends(closed, len(jax.tree.leaves(arrays)))[:-1]
     plan = complete(plan, shapes, one_params, one_key, population.size == population.capacity)
     pairs = zip(plan.roles, varying, strict=True)
     plan = replace(plan, lanes=tuple(r == MOVING or (r == FIXED and v) for r, v in pairs))
@@ -172,7 +187,7 @@ def _prepare(
     varied = jax.tree.unflatten(
         jax.tree.structure(params), [0 if flag else None for flag in plan.varied]
     )
-    return plan, jax.jit(jax.vmap(begin, in_axes=(None, varied, 0), out_axes=out))
+    return plan, jax.jit(jax.vmap(begin, in_axes=(None, varied, 0), out_axes=(out, 0)))
 
 
 def complete(plan: Plan, state: Any, params: Any, key: Any, full: bool) -> Plan:
@@ -216,14 +231,14 @@ def free_memory() -> int | None:
         return None
 
 
-def check_memory(state: Any, lanes: int, what: str) -> None:
+def check_memory(state: Any, what: str) -> None:
     """Refuse a run whose state alone would not fit twice into free memory.
 
     Raises:
         SimulationError: says how much is needed and how much there is.
     """
     free = free_memory()
-    needed = 2 * lanes * sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
+    needed = 2 * sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
     if free is not None and jax.default_backend() == "cpu" and needed > free:
         raise SimulationError(
             f"{what} needs about {needed / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free; "

@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import platform
 import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -66,12 +67,21 @@ def identity(about: dict[str, Any]) -> dict[str, Any]:
 
 
 def source_hash(scenario: Scenario) -> str:
-    """Hash of the scenario's file, or of its functions' names where there is no file."""
+    """Hash of the scenario's file, or of its functions' code where there is no file."""
     try:
         text = Path(inspect.getfile(inspect.unwrap(scenario.init))).read_bytes()
     except (OSError, TypeError):
-        text = repr([scenario.name, *(str(p) for p in scenario.processes)]).encode()
+        functions = (scenario.init, *scenario.processes, scenario.observe)
+        text = "\n".join(_code(function) for function in functions).encode()
     return hashlib.sha256(text).hexdigest()[:16]
+
+
+def _code(function: Callable[..., Any]) -> str:
+    """Source of a function, as in a notebook, or its name where there is none; no addresses."""
+    try:
+        return inspect.getsource(inspect.unwrap(function))
+    except (OSError, TypeError):
+        return getattr(function, "__qualname__", type(function).__name__)
 
 
 def package_version() -> str:

@@ -133,6 +133,20 @@ def check_steps(steps: Any) -> int:
     return int(steps)
 
 
+def check_every(every: Any, steps: int) -> None:
+    """Refuse a cadence of observables that no step of the run meets.
+
+    Raises:
+        ScenarioError: not a whole number, below one or beyond the run.
+    """
+    if isinstance(every, bool) or not hasattr(every, "__index__") or every < 1:
+        raise ScenarioError(f"every = {every!r}; give a whole number of steps, at least 1")
+    if every > steps:
+        raise ScenarioError(
+            f"every = {every} is beyond the {steps} steps of the run, so nothing would be observed"
+        )
+
+
 def check_schedules(params: Params, steps: int, unit: str) -> None:
     """Refuse a schedule array that ends before the run does.
 

@@ -13,7 +13,7 @@ import numpy as np
 from .checkpoints import Checkpoints
 from .engine import Plan, advance, lanewise
 from .errors import ScenarioError, SimulationError
-from .launch import check_memory, start
+from .launch import start
 from .params import Params
 from .population import Population
 from .scenario import Scenario
@@ -52,19 +52,21 @@ def run_segments(
     throw: bool,
     checkpoints: Checkpoints,
     after: Callable[[int, Outcome], None],
+    lanes: Sequence[str] = ("",),
 ) -> Outcome:
     """Run `steps` steps (all lanes together if batched), or continue a saved run.
 
-    `after(steps, outcome)` is called between segments with the steps just done.
+    `after(steps, outcome)` is called between segments with the steps just done; `lanes` are the
+    words by which a fault names the run it happened in.
 
     Raises:
-        SimulationError: a variable left its bounds (if `throw`), or memory is short.
+        SimulationError: a variable left its bounds (if `throw`), memory is short, or a checkpoint
+            does not fit.
     """
     wanted = _check_snapshots(snapshots, steps)
     plan, state = start(scenario, population, plan, params, key)
-    lanes = key.shape[0] if plan.batched else 1
-    check_memory(state, 1, f"a state of {population.capacity:,} slots x {lanes} runs")
-    plan = fit_rows(plan, state, params, steps)
+    plan = fit_rows(plan, state, params)
+    rows = min(plan.rows, math.ceil(steps / plan.every / _SEGMENTS))
     moving, fixed = plan.split(state)
     outcome = Outcome(plan, faults=np.full((*key.shape[:-1], len(plan.checks)), -1, np.int32))
     if 0 in wanted:
@@ -73,15 +75,16 @@ def run_segments(
     if saved is not None:
         outcome.step, outcome.faults = int(saved["step"]), saved["faults"]
         outcome.rows = [saved["observed"]] if saved["observed"] else []
-        moving = [
-            jax.device_put(np.asarray(old), like.sharding)
-            for old, like in zip(saved["moving"], moving, strict=True)
-        ]
+        for at, leaves in saved["snapshots"].items():
+            outcome.snapshots[int(at)] = to_host(plan, leaves, fixed, int(at))
+        moving = _put_back(saved["moving"], moving)
+        if throw:
+            raise_faults(plan, outcome.faults, scenario.unit, population.capacity, lanes)
         after(outcome.step, outcome)
     faults = jnp.asarray(outcome.faults)
     del state
     while outcome.step < steps:
-        length = _next_stop(outcome.step, steps, plan, wanted) - outcome.step
+        length = _next_stop(outcome.step, steps, plan.every, rows, wanted) - outcome.step
         at, count = jnp.int32(outcome.step), jnp.int32(length)
         moving, faults, buffer = advance(plan, moving, fixed, at, faults, params, key, count)
         _collect(plan, outcome, buffer, length)
@@ -89,7 +92,7 @@ def run_segments(
         if outcome.step in wanted:
             outcome.snapshots[outcome.step] = to_host(plan, moving, fixed, outcome.step)
         if throw:
-            raise_faults(plan, outcome.faults, scenario.unit, population.capacity)
+            raise_faults(plan, outcome.faults, scenario.unit, population.capacity, lanes)
         checkpoints.save(partial(_payload, outcome, moving), last=outcome.step == steps)
         after(length, outcome)
     outcome.state = plan.join(moving, fixed, jnp.int32(outcome.step))
@@ -103,7 +106,28 @@ def _payload(outcome: Outcome, moving: Sequence[jax.Array]) -> dict[str, Any]:
         "faults": outcome.faults,
         "moving": [np.asarray(x) for x in moving],
         "observed": outcome.observed() if outcome.rows else {},
+        "snapshots": {
+            str(step): outcome.plan.split(state)[0]
+            for step, state in outcome.snapshots.items()
+            if step > 0
+        },
     }
+
+
+def _put_back(saved: Sequence[Any], moving: Sequence[jax.Array]) -> list[jax.Array]:
+    """Saved leaves where the initial ones lay.
+
+    Raises:
+        SimulationError: they are not of the same shape.
+    """
+    shapes = [[(np.shape(x), np.dtype(x.dtype)) for x in leaves] for leaves in (saved, moving)]
+    if shapes[0] != shapes[1]:
+        raise SimulationError(
+            "the checkpoint holds a state of another shape than this scenario's; give another "
+            "folder"
+        )
+    pairs = zip(saved, moving, strict=True)
+    return [jax.device_put(np.asarray(old), like.sharding) for old, like in pairs]
 
 
 def _collect(plan: Plan, outcome: Outcome, buffer: Any, length: int) -> None:
@@ -114,20 +138,22 @@ def _collect(plan: Plan, outcome: Outcome, buffer: Any, length: int) -> None:
         outcome.rows.append({name: np.asarray(x)[:rows] for name, x in buffer.items()})
 
 
-def _next_stop(step: int, steps: int, plan: Plan, wanted: Sequence[int]) -> int:
-    """Step at which the running segment ends: buffer full, a snapshot, or the end."""
-    full = (step // plan.every + plan.rows) * plan.every
+def _next_stop(step: int, steps: int, every: int, rows: int, wanted: Sequence[int]) -> int:
+    """Step at which the running segment ends: `rows` are full, a snapshot, or the end."""
+    full = (step // every + rows) * every
     return min([full, steps, *(s for s in wanted if s > step)])
 
 
-def fit_rows(plan: Plan, state: State, params: Params, steps: int) -> Plan:
-    """The plan with as many rows per segment as memory, progress and checkpoints ask for."""
+def fit_rows(plan: Plan, state: State, params: Params) -> Plan:
+    """The plan with as many rows of observables on the device as memory allows.
+
+    The number does not depend on the horizon, and so one compilation serves all horizons.
+    """
     moving, fixed = plan.split(state)
     _, seen = lanewise(plan, params)
     shapes = jax.eval_shape(seen, jnp.int32(0), moving, fixed, params)
     size = sum(math.prod(s.shape) * s.dtype.itemsize for s in jax.tree.leaves(shapes))
-    wish = math.ceil(steps / plan.every / _SEGMENTS)
-    return replace(plan, rows=max(1, min(wish, _MOST_ROWS, _BUFFER_BYTES // max(size, 1))))
+    return replace(plan, rows=max(1, min(_MOST_ROWS, _BUFFER_BYTES // max(size, 1))))
 
 
 def to_host(plan: Plan, moving: Any, fixed: Any, t: int) -> State:
@@ -140,8 +166,10 @@ def fault_names(plan: Plan) -> list[str]:
     return [f"{name} after {place}" if place else name for place, name in plan.checks]
 
 
-def raise_faults(plan: Plan, faults: np.ndarray, unit: str, capacity: int) -> None:
-    """Say in words which variable left its bounds first, and when.
+def raise_faults(
+    plan: Plan, faults: np.ndarray, unit: str, capacity: int, lanes: Sequence[str] = ("",)
+) -> None:
+    """Say in words which variable left its bounds first, when, and in which of the `lanes`.
 
     Raises:
         SimulationError: some fault is recorded.
@@ -152,7 +180,7 @@ def raise_faults(plan: Plan, faults: np.ndarray, unit: str, capacity: int) -> No
     when = np.where(table >= 0, table, np.iinfo(np.int32).max)
     lane, check = np.unravel_index(when.argmin(), when.shape)
     step, (place, name) = when[lane, check], plan.checks[check]
-    where = f" in run {lane}" if plan.batched else ""
+    where = f" in {lanes[lane]}" if lanes[lane] else ""
     if name == "next_slot":
         raise SimulationError(
             f"births outgrew the {capacity} slots at {unit} {step}{where}; "

@@ -13,12 +13,12 @@ from .axes import is_traced
 from .checkpoints import Checkpoints
 from .engine import Plan, trace
 from .errors import ScenarioError, SimulationError
-from .launch import choose_mesh, key_words, make_plan, start
+from .launch import choose_mesh, key_words, make_plan, start_scored
 from .params import Params
 from .population import Population
 from .progress import open_progress
 from .provenance import describe_run
-from .scenario import Scenario, check_schedules, check_steps
+from .scenario import Scenario, check_every, check_schedules, check_steps
 from .segments import Outcome, fault_names, run_segments, stack_states
 from .state import State
 from .trajectory import Provenance, Trajectory, score_factor
@@ -70,7 +70,7 @@ def simulate(
         SimulationError: a variable left its bounds, births outgrew the slots, memory is short, or
             the checkpoint belongs to another run.
     """
-    params, steps = _settle(scenario, params, steps)
+    params, steps = _settle(scenario, params, steps, every)
     words = key_words(key)
     if params.variants() is not None:
         raise ScenarioError("params hold several variants; run them with lpm.ensemble")
@@ -90,7 +90,7 @@ def simulate(
             steps=steps,
             snapshots=snapshots,
             throw=throw,
-            checkpoints=Checkpoints(checkpoint, about),
+            checkpoints=Checkpoints(checkpoint, about | {"snapshots": _numbers(snapshots)}),
             after=lambda n, now: bar(n, lambda: _trajectory(scenario, now, about, every)),
         )
     return _trajectory(scenario, outcome, about, every)
@@ -152,7 +152,7 @@ def ensemble(
             for one, folder in zip(population, folders, strict=True)
         ]
         return _stack_populations(parts)
-    params, steps = _settle(scenario, params, steps)
+    params, steps = _settle(scenario, params, steps, every)
     words = key_words(keys)
     if words.ndim != 2:
         raise SimulationError("ensemble takes several keys: jax.random.split(key, runs) or [0, 1]")
@@ -161,6 +161,8 @@ def ensemble(
     if is_traced((params, words)):
         return _traced_ensemble(scenario, population, plan, params, words, steps)
     about = describe_run(scenario, population, params, words, steps, every, estimator)
+    kept = about | {"snapshots": _numbers(snapshots)}
+    Checkpoints(checkpoint, kept)
     total = runs * (variants or 1)
     together = max(1, min(total, _TOGETHER // population.capacity))
     plan = replace(plan, batched=together > 1)
@@ -181,8 +183,9 @@ def ensemble(
                 steps=steps,
                 snapshots=snapshots,
                 throw=throw,
-                checkpoints=Checkpoints(folder, about | {"lanes": lanes.tolist()}),
+                checkpoints=Checkpoints(folder, kept | {"lanes": lanes.tolist()}),
                 after=lambda n, now: bar(n, None),
+                lanes=[_lane_name(int(lane), runs, variants) for lane in lanes],
             )
             outcome.state = outcome.state if keep_state else None
             outcomes.append(outcome)
@@ -191,7 +194,7 @@ def ensemble(
     return trajectory if variants is None else _fold_variants(trajectory, whole.plan, variants, runs)
 
 
-def _settle(scenario: Scenario, params: Any, steps: Any) -> tuple[Params, int]:
+def _settle(scenario: Scenario, params: Any, steps: Any, every: Any) -> tuple[Params, int]:
     params = scenario.params if params is None else params
     if type(params) is not type(scenario.params):
         raise ScenarioError(
@@ -199,8 +202,19 @@ def _settle(scenario: Scenario, params: Any, steps: Any) -> tuple[Params, int]:
             f"{type(scenario.params).__name__}; use scenario.params.replace(...)"
         )
     steps = check_steps(scenario.steps if steps is None else steps)
+    check_every(every, steps)
     check_schedules(params, steps, scenario.unit)
     return params, steps
+
+
+def _numbers(snapshots: Sequence[int]) -> list[int]:
+    return sorted({int(step) for step in snapshots})
+
+
+def _lane_name(lane: int, runs: int, variants: int | None) -> str:
+    """How an error names one run of an ensemble."""
+    run = f"run {lane % runs}"
+    return run if variants is None else f"variant {lane // runs}, {run}"
 
 
 def _prepare(
@@ -250,8 +264,8 @@ def _traced(
     scenario: Scenario, population: Population, plan: Plan, params: Params, key: Any, steps: int
 ) -> Trajectory:
     """The differentiable run: one nested scan, faults reported and never raised."""
-    plan, state = start(scenario, population, plan, params, key)
-    state, plain, total, faults = trace(plan, state, params, key, steps)
+    plan, state, drawn = start_scored(scenario, population, plan, params, key)
+    state, plain, total, faults = trace(plan, state, params, key, steps, drawn)
     rows = steps // plan.every
     return Trajectory(
         time=np.arange(1, rows + 1, dtype=np.int32) * plan.every,

@@ -29,12 +29,12 @@ def check_scenario(
 ) -> None:
     """Assert what a scenario owes its users; raises at the first promise broken.
 
-    1. The same key gives the same observables, another key other luck or the same law.
+    1. The same key gives the same observables, and they are finite, also under the baseline.
     2. Spare slots change nothing, and hold zeros.
     3. Other numbers of devices and other segment lengths change nothing.
     4. A run in an ensemble equals the run alone.
     5. Two parameter values share one compilation.
-    6. Observables are finite, and so are gradients by every float parameter.
+    6. Gradients by every float parameter are finite.
 
     Observables that are counts must agree exactly, others to 1e-4 of their scale.
 
@@ -43,9 +43,16 @@ def check_scenario(
     """
     population = population or scenario.population(agents, seed=1)
     run = _Runs(scenario, population, min(steps, scenario.steps), key)
-    base = run()
-    for name, values in base.observed.items():
-        assert np.isfinite(values).all(), f"observable {name!r} is not finite"
+    try:
+        base = run()
+    except jax.errors.ConcretizationTypeError as error:
+        raise AssertionError(
+            "a process asks for the value of a traced array, as `if params.x > 0` or float(x) do; "
+            "use jnp.where or jax.lax.cond"
+        ) from error
+    _check_finite(base)
+    if scenario.baseline:
+        _check_finite(run(params=scenario.params.replace(**scenario.baseline)))
     _same("a second run with the same key", base, run(), exact=True)
     _same("segments of another length", base, run(snapshots=range(run.steps)), exact=True)
     _check_layout(run, base)
@@ -64,6 +71,11 @@ class _Runs:
     def __call__(self, population: Population | None = None, **changes: Any) -> Trajectory:
         settings = {"key": self.key, "steps": self.steps, "devices": 1, "progress": False}
         return simulate(self.scenario, population or self.population, **(settings | changes))
+
+
+def _check_finite(trajectory: Trajectory) -> None:
+    for name, values in trajectory.observed.items():
+        assert np.isfinite(values).all(), f"observable {name!r} is not finite"
 
 
 def _check_layout(run: _Runs, base: Trajectory) -> None:
@@ -135,8 +147,13 @@ def _row(trajectory: Trajectory, index: int) -> Trajectory:
 
 def _same(what: str, a: Trajectory, b: Trajectory, *, exact: bool = False) -> None:
     for name, x in a.observed.items():
-        y = np.asarray(b.observed[name])
-        x = np.asarray(x)
+        x, y = np.asarray(x), np.asarray(b.observed[name])
+        assert x.shape == y.shape, (
+            f"{what}: observable {name!r} has shape {list(y.shape)} for {list(x.shape)}; observe "
+            "must not depend on the number of slots"
+        )
+        if not x.size:
+            continue
         counts = np.array_equal(x, np.round(x)) and np.abs(x).max() >= 1
         # Counts differ by whole numbers or not at all; shares may be a rounding apart.
         slack = 0.5 if counts else _ROUNDING * max(float(np.abs(x).max()), 1e-2)

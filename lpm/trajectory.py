@@ -41,7 +41,7 @@ class Trajectory:
             for never, [*lead].
         snapshots: whole states by step, as asked for.
         log_probability: summed log-probability of the discrete draws up to each row, [*lead, row];
-            zero unless the estimator is `score`.
+            zero unless the estimator is `score` and the run is traced, as under a gradient.
         plain: `observed` without the score's factor (equal in value).
         lead: names of the leading axes, such as ("variant", "run").
         unit: what one step is.
@@ -81,7 +81,8 @@ class Trajectory:
         """Tidy rows: one per run and time, a column per scalar observable.
 
         With the name of an array observable: one row per run, time and element, `index` saying
-        which (`index_0`, `index_1`, ... where it has several axes).
+        which (`index_0`, `index_1`, ... where it has several axes). Where an observable is called
+        as a key is, such as `population`, the key becomes `population_index`.
 
         Raises:
             SimulationError: an unknown name, or no scalar observable to tabulate.
@@ -100,11 +101,13 @@ class Trajectory:
         first = np.asarray(self.observed[names[0]])
         shape = first.shape[:depth] + (first.shape[depth:] if observable is not None else ())
         index = np.indices(shape, dtype=np.int32)
-        columns: dict[str, Any] = {n: index[i].ravel() for i, n in enumerate(self.lead)}
-        columns[self.unit] = np.asarray(self.time)[index[depth - 1].ravel()]
         extra = len(shape) - depth
-        for k in range(extra):
-            columns["index" if extra == 1 else f"index_{k}"] = index[depth + k].ravel()
+        keys = [*self.lead, self.unit]
+        keys += ["index"] if extra == 1 else [f"index_{k}" for k in range(extra)]
+        # An observable keeps its own name, also where a key would have the same.
+        keys = [f"{key}_index" if key in names else key for key in keys]
+        columns: dict[str, Any] = {key: index[i].ravel() for i, key in enumerate(keys)}
+        columns[keys[depth - 1]] = np.asarray(self.time)[index[depth - 1].ravel()]
         columns |= {name: np.asarray(self.observed[name]).ravel() for name in names}
         return pl.DataFrame(columns)
 

@@ -1,8 +1,10 @@
 """The command line: what each verb writes, every message, and a run that survives a kill."""
 
+import contextlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -34,7 +36,7 @@ class Params(lpm.Params):
 
 
 class State(lpm.State):
-    x: Float[Array, " agent"] = lpm.variable(within=(0, 10))
+    x: Float[Array, " agent"] = lpm.variable(within=(0, 100))
 
 
 def init(population, params, draw):
@@ -57,6 +59,15 @@ scenario = lpm.Scenario(
 '''
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A folder with the file `town.py` and a finished run of it, `out`."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "town.py").write_text(FILE)
+    assert main(["run", str(folder / "town.py"), *SMALL, "--out", str(folder / "out")]) == 0
+    return folder
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -64,10 +75,23 @@ def here(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
+def out(made, here) -> Path:
+    """A copy of the finished run in the current folder."""
+    shutil.copytree(made / "out", here / "out")
+    return Path("out")
+
+
+@pytest.fixture
 def file(here) -> Path:
     path = here / "town.py"
     path.write_text(FILE)
     return path
+
+
+@pytest.fixture(autouse=True)
+def _plain(monkeypatch) -> None:
+    """Leave the figures out, which take longer than the runs."""
+    monkeypatch.setattr(run_module, "figures", lambda _: [])
 
 
 def call(capsys, *words: object) -> tuple[int, str, str]:
@@ -88,110 +112,115 @@ def tables(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.glob("*/*.parquet")}
 
 
-def test_run_leaves_one_folder_with_everything_in_it(capsys, file):
-    code, out, _ = call(capsys, "run", file, *SMALL, "--out", "out")
-    assert code == 0
-    names = {p.name for p in Path("out").iterdir()}
+def test_run_leaves_one_folder_with_everything_in_it(out):
+    names = {p.name for p in out.iterdir()}
     assert names == {
         "policy", "baseline", "spec.json", "report.html", "overview.png", "difference.png",
         "parts.png",
     }  # fmt: skip
-    assert "difference, same luck" in out
-    policy, baseline = lpm.load("out/policy"), lpm.load("out/baseline")
+    policy, baseline = lpm.load(out / "policy"), lpm.load(out / "baseline")
     assert policy.observed["level"].shape == (2, 12)
     assert policy.provenance["key"] == baseline.provenance["key"]
     assert baseline.observed["level"].max() == 0
-    assert ">two<" in Path("out/report.html").read_text()
+    assert ">two<" in (out / "report.html").read_text()
 
 
-def test_run_without_out_makes_a_folder_named_by_scenario_and_time(capsys, here):
-    assert call(capsys, "run", "sir", *SMALL)[0] == 0
-    assert call(capsys, "run", "sir", *SMALL)[0] == 0
-    folders = sorted(p.name for p in (here / "runs").iterdir())
+def test_run_prints_baseline_policy_and_paired_difference(capsys, file):
+    code, text, _ = call(capsys, "run", file, *SMALL, "--out", "out")
+    assert code == 0
+    assert "difference, same luck" in text
+    assert "report: out/report.html" in text
+
+
+def test_runs_without_out_get_folders_of_their_own(capsys, file):
+    for _ in range(2):
+        assert call(capsys, "run", file, *SMALL, "--no-baseline")[0] == 0
+    folders = sorted(p.name for p in Path("runs").iterdir())
     assert len(folders) == 2
-    assert all(name.startswith("sir-2") for name in folders)
+    assert all(name.startswith("town-2") for name in folders)
 
 
-def test_run_equals_the_library(capsys, here):
-    call(capsys, "run", "sir", *SMALL, "--seed", "5", "--set", "closure=0.25", "--out", "out")
-    scenario = scenarios_module.load("sir").scenario
+def test_run_equals_the_library(capsys, file):
+    call(capsys, "run", file, *SMALL, "--seed", "5", "--set", "rate=0.25", "--out", "out")
+    scenario = scenarios_module.load(str(file)).scenario
     people = scenario.population(600, seed=5)
-    params = scenario.params.replace(closure=0.25)
+    params = scenario.params.replace(rate=0.25)
     expected = lpm.ensemble(scenario, people, keys=[5, 6], params=params, steps=12)
-    found = lpm.load(here / "out" / "policy")
+    found = lpm.load("out/policy")
     for name, values in expected.observed.items():
         assert np.array_equal(found.observed[name], values)
 
 
-def test_no_baseline_leaves_it_out(capsys, file):
-    call(capsys, "run", file, *SMALL, "--no-baseline", "--out", "out")
+def test_every_thins_what_is_observed(capsys, file):
+    call(capsys, "run", file, *SMALL, "--every", "4", "--no-baseline", "--out", "out")
+    assert lpm.load("out/policy").time.tolist() == [4, 8, 12]
     assert not Path("out/baseline").exists()
 
 
-def test_a_folder_is_never_overwritten(capsys, here):
+def test_a_folder_is_never_overwritten(capsys, file, here):
     (here / "out").mkdir()
-    assert "out exists already" in fails(capsys, "run", "sir", *SMALL, "--out", "out")
+    assert "out exists already" in fails(capsys, "run", file, *SMALL, "--out", "out")
     assert list((here / "out").iterdir()) == []
 
 
-def test_a_killed_run_resumes_bit_for_bit(capsys, here):
-    size = ["--agents", "2000", "--steps", "8000", "--runs", "2"]
-    command = [sys.executable, "-m", "lpm", "run", "sir", *size, "--out", "killed"]
+def test_a_killed_run_resumes_bit_for_bit(capsys, file, here):
+    size = ["--agents", "500", "--steps", "20000", "--runs", "2", "--set", "rate=1e-4"]
+    command = [sys.executable, "-m", "lpm", "run", str(file), *size, "--out", "killed"]
     root = str(Path(lpm.__file__).parent.parent)
     environment = {**os.environ, "PYTHONPATH": root, "JAX_PLATFORMS": "cpu"}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     saved = here / "killed" / "checkpoint" / "policy" / "runs-0"
     while process.poll() is None and not list(saved.glob("[0-9]*")):
-        with_patience(process, 0.01)
-    with_patience(process, random.uniform(0, 0.5))
+        wait(process, 0.01)
+    wait(process, random.uniform(0, 0.5))
     process.kill()
     process.wait()
-    assert not (here / "killed" / "report.html").exists(), "the run was over before the kill"
     assert call(capsys, "run", "--resume", "killed")[0] == 0
-    assert call(capsys, "run", "sir", *size, "--out", "whole")[0] == 0
+    assert call(capsys, "run", file, *size, "--out", "whole")[0] == 0
     assert tables(here / "killed") == tables(here / "whole") != {}
-    assert not (here / "killed" / "checkpoint").exists()
-    assert {p.name for p in (here / "killed").iterdir()} == {
-        p.name for p in (here / "whole").iterdir()
-    }
+    assert names_in("killed") == names_in("whole")
 
 
-def with_patience(process: subprocess.Popen, seconds: float) -> None:
+def wait(process: subprocess.Popen, seconds: float) -> None:
     """Give a process some time, without minding whether it ends in it."""
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return
 
 
-def test_a_folder_without_a_checkpoint_restarts_from_its_record(capsys, file):
-    call(capsys, "run", file, *SMALL, "--set", "rate=0.3", "--out", "whole")
-    spec = Spec.read(Path("whole"))
-    RunFolder.claim(Path("bare"), "town", spec)
+def names_in(folder: str) -> set[str]:
+    return {p.name for p in Path(folder).iterdir()}
+
+
+def test_a_folder_without_a_checkpoint_restarts_from_its_record(capsys, out):
+    RunFolder.claim(Path("bare"), "town", Spec.read(out))
     assert call(capsys, "run", "--resume", "bare")[0] == 0
-    assert tables(Path("bare")) == tables(Path("whole")) != {}
+    assert tables(Path("bare")) == tables(out) != {}
 
 
-def test_results_of_a_finished_part_are_not_computed_again(capsys, file, monkeypatch):
-    call(capsys, "run", file, *SMALL, "--out", "out")
-    (Path("out") / "report.html").unlink()
+def test_results_of_a_finished_part_are_not_computed_again(capsys, out, monkeypatch):
+    (out / "report.html").unlink()
     monkeypatch.setattr(run_module, "ensemble", None)
     assert call(capsys, "run", "--resume", "out")[0] == 0
-    assert Path("out/report.html").exists()
+    assert (out / "report.html").exists()
 
 
-def test_resuming_a_finished_run_says_so(capsys, file):
-    call(capsys, "run", file, *SMALL, "--out", "out")
-    before = tables(Path("out"))
-    code, out, _ = call(capsys, "run", "--resume", "out")
+def test_what_a_kill_left_half_written_is_cleared_away(capsys, out):
+    (out / "checkpoint").mkdir()
+    (out / ".report.html.part").write_text("half")
+    (out / ".policy-abc").mkdir()
+    assert call(capsys, "run", "--resume", "out")[0] == 0
+    assert not [name for name in names_in("out") if name.startswith((".", "checkpoint"))]
+
+
+def test_resuming_a_finished_run_says_so(capsys, out):
+    before = tables(out)
+    code, text, _ = call(capsys, "run", "--resume", "out")
     assert code == 0
-    assert "out is finished" in out
-    assert tables(Path("out")) == before
+    assert "out is finished" in text
+    assert tables(out) == before
 
 
 def test_an_interrupted_run_says_how_to_go_on(capsys, file, monkeypatch):
-    real = run_module.ensemble
-
     def stop(*_, **__):
         raise KeyboardInterrupt
 
@@ -199,20 +228,18 @@ def test_an_interrupted_run_says_how_to_go_on(capsys, file, monkeypatch):
     code, _, err = call(capsys, "run", file, *SMALL, "--out", "out")
     assert code == 130
     assert "lpm run --resume out" in err
-    monkeypatch.setattr(run_module, "ensemble", real)
-    assert call(capsys, "run", "--resume", "out")[0] == 0
+    assert names_in("out") == {"spec.json"}
 
 
 def test_a_run_that_fails_frees_its_folder(capsys, file):
-    file.write_text(FILE.replace("within=(0, 10)", "within=(0, 0.5)"))
+    file.write_text(FILE.replace("within=(0, 100)", "within=(0, 0.5)"))
     assert "State.x left [0, 0.5] at day" in fails(capsys, "run", file, *SMALL, "--out", "out")
     assert not Path("out").exists()
 
 
-def test_resume_takes_the_same_options_and_refuses_others(capsys, file):
-    call(capsys, "run", file, *SMALL, "--out", "out")
-    resume = ["--resume", "out"]
-    assert call(capsys, "run", file, *SMALL, *resume)[0] == 0
+def test_resume_takes_the_same_options_and_refuses_others(capsys, made, out):
+    resume = ["--resume", out]
+    assert call(capsys, "run", made / "town.py", *SMALL, *resume)[0] == 0
     assert "--agents 7 is not what" in fails(capsys, "run", *resume, "--agents", "7")
     assert "--runs 9 is not what" in fails(capsys, "run", *resume, "--runs", "9")
     assert "leave out --set" in fails(capsys, "run", *resume, "--set", "rate=0.5")
@@ -220,8 +247,8 @@ def test_resume_takes_the_same_options_and_refuses_others(capsys, file):
     assert "is a run of" in fails(capsys, "run", "sir", *resume)
 
 
-def test_resume_refuses_a_scenario_that_changed(capsys, file):
-    spec = replace(_record(capsys, file), scenario_sha256="0" * 16)
+def test_resume_refuses_a_scenario_that_changed(capsys, out):
+    spec = replace(Spec.read(out), scenario_sha256="0" * 16)
     RunFolder.claim(Path("bare"), "town", spec)
     assert "has changed since bare was begun" in fails(capsys, "run", "--resume", "bare")
 
@@ -231,11 +258,6 @@ def test_resume_needs_the_record_of_a_run(capsys, here):
     (here / "odd").mkdir()
     (here / "odd" / "spec.json").write_text("[]")
     assert "is not the record of a run" in fails(capsys, "run", "--resume", "odd")
-
-
-def _record(capsys, file: Path) -> Spec:
-    call(capsys, "run", file, *SMALL, "--out", "recorded")
-    return Spec.read(Path("recorded"))
 
 
 @pytest.mark.parametrize(
@@ -271,7 +293,7 @@ def test_more_agents_than_memory_are_refused_before_they_are_made(capsys, here, 
 
 
 def test_memory_of_an_accelerator_is_counted_apart(monkeypatch):
-    need = memory.Need(building=100, columns=20, state=20, starting=0, working=10)
+    need = memory.Need(building=100.0, columns=20.0, state=20.0, starting=0.0, working=10.0)
     monkeypatch.setattr(memory, "available", lambda: (10**12, 10**9))
     fits, told = memory.verdict(need, 10**8)
     assert not fits
@@ -279,7 +301,7 @@ def test_memory_of_an_accelerator_is_counted_apart(monkeypatch):
 
 
 def test_small_runs_advance_together_and_need_memory_for_all():
-    need = memory.Need(building=0, columns=0, state=10, starting=0, working=0)
+    need = memory.Need(building=0.0, columns=0.0, state=10.0, starting=0.0, working=0.0)
     assert need.device(1_000, runs=8) == 80_000
     assert need.device(2_000_000, runs=8) == 20_000_000
 
@@ -316,7 +338,7 @@ def test_a_scenario_is_found_by_path_then_here_then_in_the_package(here):
     assert scenarios_module.find("scenarios/sir.py") == mine.resolve()
 
 
-def test_an_unknown_scenario_names_the_nearest(capsys, here):
+def test_an_unknown_scenario_names_the_nearest(capsys):
     message = fails(capsys, "run", "epidemc")
     assert "there is no file epidemc" in message
     assert "did you mean epidemic?" in message
@@ -350,19 +372,18 @@ def test_check_names_the_promise_that_is_broken(capsys, file):
     assert "is not finite" in fails(capsys, "check", file)
 
 
-def test_sweep_writes_one_row_per_point_and_run(capsys, here):
-    words = ["--set", "beta_home=0.1,0.4", "--set", "closure=0,0.5,1", "--out", "out"]
-    code, out, _ = call(capsys, "sweep", "sir", *SMALL, *words)
+def test_sweep_writes_one_row_per_point_and_run(capsys, file):
+    words = ["--set", "rate=0.1,0.4", "--set", "limit=1,2,3", "--out", "out"]
+    code, text, _ = call(capsys, "sweep", file, *SMALL, *words)
     assert code == 0
     table = pl.read_parquet("out/sweep.parquet")
-    assert table.shape == (12, 3 + 6)
+    assert table.shape == (12, 3 + 3)
     assert table["seed"].to_list()[:4] == [0, 1, 0, 1]
-    assert out.count("±") == 2 * 6
-    part = table.filter((pl.col("beta_home") == 0.4) & (pl.col("closure") == 0.5))
-    call(capsys, "run", "sir", *SMALL, "--set", "beta_home=0.4", "--set", "closure=0.5",
-         "--out", "one")  # fmt: skip
-    one = lpm.load("one/policy").observed["attack_rate"][:, -1]
-    assert np.array_equal(part["attack_rate_end"].to_numpy(), one)
+    assert text.count("±") == 6
+    call(capsys, "run", file, *SMALL, "--no-baseline", "--set", "rate=0.4", "--out", "one")
+    part = table.filter((pl.col("rate") > 0.3) & (pl.col("limit") == 2))
+    one = lpm.load("one/policy").observed["level"][:, -1]
+    assert np.array_equal(part["level_end"].to_numpy(), one)
 
 
 def test_sweep_refuses_what_makes_no_grid(capsys, file):
@@ -377,29 +398,30 @@ def test_sweep_refuses_what_makes_no_grid(capsys, file):
     )
 
 
-def test_compare_tells_what_differs_and_draws_both(capsys, here):
-    call(capsys, "run", "sir", *SMALL, "--out", "open")
-    call(capsys, "run", "sir", *SMALL, "--set", "closure=1", "--out", "closed")
-    code, out, _ = call(capsys, "compare", "open", "closed")
-    assert code == 0
-    assert "closure" in out
-    assert "difference, same luck" in out
-    assert (here / "open-closed.png").read_bytes().startswith(b"\x89PNG")
-    call(capsys, "compare", "open", "closed")
-    assert (here / "open-closed-2.png").exists()
-    call(capsys, "run", "sir", *SMALL, "--seed", "9", "--out", "other")
-    out = call(capsys, "compare", "open", "other", "--out", "new.png")[1]
-    assert "between independent runs" in out
-    assert "new.png exists already" in fails(capsys, "compare", "open", "other", "--out", "new.png")
+def test_compare_tells_what_differs_and_draws_both(capsys, made, out):
+    words = ["run", made / "town.py", *SMALL, "--no-baseline"]
+    call(capsys, *words, "--set", "rate=0.5", "--out", "fast")
+    code, text, err = call(capsys, "compare", out, "fast")
+    assert (code, err) == (0, "")
+    assert "rate" in text
+    assert "difference, same luck" in text
+    assert Path("out-fast.png").read_bytes().startswith(b"\x89PNG")
+    call(capsys, "compare", out, "fast")
+    assert Path("out-fast-2.png").exists()
+    call(capsys, *words, "--seed", "9", "--out", "other")
+    assert "between independent runs" in call(capsys, "compare", out, "other")[1]
+    assert "out-fast.png exists already" in fails(
+        capsys, "compare", out, "fast", "--out", "out-fast.png"
+    )
 
 
-def test_compare_needs_two_finished_runs_with_something_in_common(capsys, file):
-    call(capsys, "run", file, *SMALL, "--out", "town")
-    call(capsys, "run", "sir", *SMALL, "--out", "sir")
-    assert "observe nothing in common" in fails(capsys, "compare", "town", "sir")
-    RunFolder.claim(Path("bare"), "town", Spec.read(Path("town")))
-    assert "go on with: lpm run --resume bare" in fails(capsys, "compare", "town", "bare")
-    assert "nowhere holds no spec.json" in fails(capsys, "compare", "town", "nowhere")
+def test_compare_needs_two_finished_runs_with_something_in_common(capsys, out, file):
+    file.write_text(FILE.replace('"level"', '"height"'))
+    call(capsys, "run", file, *SMALL, "--no-baseline", "--out", "else")
+    assert "observe nothing in common" in fails(capsys, "compare", out, "else")
+    RunFolder.claim(Path("bare"), "town", Spec.read(out))
+    assert "go on with: lpm run --resume bare" in fails(capsys, "compare", out, "bare")
+    assert "nowhere holds no spec.json" in fails(capsys, "compare", out, "nowhere")
 
 
 def test_usage_errors_and_help_keep_their_codes(capsys):
@@ -437,7 +459,7 @@ def test_settings_are_read_by_the_kind_of_the_parameter(file):
 
 
 def test_the_record_of_a_run_is_plain_json(capsys, file):
-    call(capsys, "run", file, *SMALL, "--set", "rate=0.5", "--out", "out")
+    call(capsys, "run", file, *SMALL, "--no-baseline", "--set", "rate=0.5", "--out", "out")
     record = json.loads(Path("out/spec.json").read_text())
     assert record["changes"] == {"rate": 0.5}
     assert record["agents"] == 600

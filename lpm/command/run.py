@@ -120,7 +120,7 @@ def settle(options: argparse.Namespace, loaded: Loaded, params: Params) -> Spec:
         steps=check_steps(scenario.steps if options.steps is None else options.steps),
         runs=_RUNS if options.runs is None else options.runs,
         seed=0 if options.seed is None else options.seed,
-        every=getattr(options, "every", None) or 1,
+        every=1 if getattr(options, "every", None) is None else options.every,
         compared=not getattr(options, "no_baseline", False),
         legend=loaded.legend.record(),
         lpm=package_version(),

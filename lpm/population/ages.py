@@ -66,7 +66,7 @@ def sex_key(key: NextKey, gap: int) -> SexKey:
 def combine(
     bands: Mapping[NextKey, Float[np.ndarray, "band next"]],
     females: Mapping[SexKey, Float[np.ndarray, " sex"]],
-) -> dict[NextKey, Float[np.ndarray, "state next"]]:
+) -> dict[NextKey, Float[np.ndarray, "state following"]]:
     """Steps between states from steps between age bands and the next member's sex.
 
     Args:

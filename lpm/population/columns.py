@@ -64,6 +64,33 @@ def padded(name: str, values: np.ndarray, capacity: int) -> np.ndarray:
     return out
 
 
+def checked_capacity(size: int, capacity: int | None) -> int:
+    """The capacity given, or the size.
+
+    Raises:
+        DataError: nobody, or fewer rows than people.
+    """
+    if size < 1:
+        raise DataError("a population needs at least one person")
+    if capacity is not None and capacity < size:
+        raise DataError(f"capacity {capacity} is below the {size} people")
+    return size if capacity is None else int(capacity)
+
+
+def checked_slot(slot: Any, size: int, rows: np.ndarray) -> np.ndarray:
+    """Identity of each row; an empty row's is its number.
+
+    Raises:
+        DataError: not a permutation of the people.
+    """
+    if slot is None:
+        return rows
+    slot = np.asarray(slot)
+    if slot.shape != (size,) or not np.array_equal(np.sort(slot), rows[:size]):
+        raise DataError(f"slot must hold each of 0 .. {size - 1} once, one per person")
+    return np.concatenate([slot.astype(np.int32), rows[size:]])
+
+
 def _settle_id(name: str, values: np.ndarray) -> np.ndarray:
     if values.dtype.kind == "f":
         _check(name, values, values != np.floor(values), "is no whole number")

@@ -69,10 +69,10 @@ def derive(data: Path) -> dict[str, pl.DataFrame]:
     }
 
 
-def _read(path: Path, **options: Sequence[str]) -> pl.DataFrame:
+def _read(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
     if not path.exists():
         raise DataError(f"no file {path}; --data names the folder that holds {path.parent.name}")
-    return pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path, **options)
+    return pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path, columns=columns)
 
 
 def _read_people(data: Path) -> pl.DataFrame:

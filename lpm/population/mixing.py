@@ -11,7 +11,7 @@ _CELLS_AT_ONCE = 4_000_000
 def contact_counts(
     member_of: Int[np.ndarray, " person"],
     num_groups: int,
-    class_of: Int[np.ndarray, " person"],
+    class_of: Int[np.ndarray, " given"],
     num_classes: int,
 ) -> Float[np.ndarray, "mine theirs"]:
     """Mean number of others of each class in the group of a person of each class.

@@ -61,7 +61,7 @@ def _lines(
             name,
             str(values.dtype),
             _number(float(values.min())),
-            _number(float(values.mean(dtype=np.float64))),
+            "" if name.endswith("_id") else _number(float(values.mean(dtype=np.float64))),
             _number(float(values.max())),
             _note(name, values, labels),
         )

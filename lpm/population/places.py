@@ -11,6 +11,7 @@ from .seeds import Generator
 
 TEAM = 20
 _TEACHING_AGES = (22, 70)
+_FULL = 0.6  # Below this share of a class per year, years are taught together.
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def assign_schools(
                 pupils = rng.permutation(pupils)
             buildings = max(1, round(len(pupils) / level.school_size))
             school[pupils] = num_schools + np.arange(len(pupils)) * buildings // len(pupils)
-            number, classes = _classes(age[pupils], school[pupils], level.class_size)
+            number, classes = _classes(age[pupils], school[pupils], level)
             classroom[pupils] = num_classes + number
             where.append(np.stack([np.full(classes, place), np.empty(classes, int)]))
             where[-1][1, number] = school[pupils]
@@ -80,16 +81,22 @@ def assign_schools(
     return Schools(school, classroom, teachers[there])
 
 
-def _classes(age: np.ndarray, school: np.ndarray, class_size: int) -> tuple[np.ndarray, int]:
-    """Class number of each pupil: the year of a school in even parts of at most `class_size`."""
+def _classes(age: np.ndarray, school: np.ndarray, level: Level) -> tuple[np.ndarray, int]:
+    """Class number of each pupil: a year of a school in even parts of at most `class_size`.
+
+    Where a school's years would not fill classes, pupils next to each other in age share one.
+    """
     order = np.lexsort((age, school))
-    year = np.cumsum(np.diff(school[order].astype(np.int64) * 200 + age[order], prepend=-1) != 0)
-    pupils = np.bincount(year - 1)
-    parts = -(-pupils // class_size)
+    school, age = school[order].astype(np.int64), age[order]
+    years = level.age_to - level.age_from + 1
+    fills = np.bincount(school)[school] >= _FULL * level.class_size * years
+    year = np.cumsum(np.diff(school * 200 + np.where(fills, age, 0), prepend=-1) != 0) - 1
+    pupils = np.bincount(year)
+    parts = -(-pupils // level.class_size)
     first = np.cumsum(parts) - parts
-    rank = np.arange(len(age)) - (np.cumsum(pupils) - pupils)[year - 1]
+    rank = np.arange(len(age)) - (np.cumsum(pupils) - pupils)[year]
     number = np.empty(len(age), np.int64)
-    number[order] = first[year - 1] + rank * parts[year - 1] // pupils[year - 1]
+    number[order] = first[year] + rank * parts[year] // pupils[year]
     return number, int(parts.sum())
 
 

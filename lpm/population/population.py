@@ -15,7 +15,7 @@ from lpm.axes import Array
 from lpm.errors import DataError, listing, unknown
 from lpm.networks import Groups
 
-from .columns import check_names, is_id, padded, settle
+from .columns import check_names, checked_capacity, checked_slot, is_id, padded, settle
 from .mixing import contact_counts
 from .overview import as_frame, as_html, as_text
 from .tables import read_people
@@ -85,7 +85,7 @@ class Population:
                 f"columns differ in length: {next(iter(lengths))!r} has {self.size} rows, "
                 f"but {listing(odd)}"
             )
-        self.capacity = _checked_capacity(self.size, capacity)
+        self.capacity = checked_capacity(self.size, capacity)
         self.recycle = recycle
         self.labels = {name: tuple(names) for name, names in (labels or {}).items()}
         self.provenance = tuple(provenance)
@@ -97,11 +97,13 @@ class Population:
         self._columns = {name: padded(name, x, self.capacity) for name, x in host.items()}
         self._given: dict[str, Any] = dict(self._columns)
         self._alive: Any = rows < self.size
-        self._slot: Any = _checked_slot(slot, self.size, rows)
+        self._slot: Any = checked_slot(slot, self.size, rows)
         self._host_slot: np.ndarray = self._slot
 
     @classmethod
-    def toy(cls, n: int, *, capacity: int | None = None, seed: int = 0) -> "Population":
+    def toy(
+        cls, n: int, *, capacity: int | None = None, seed: int = 0, recycle: bool = False
+    ) -> "Population":
         """A small made-up town of `n` people for trying things out; no real place.
 
         Columns: `age` (years, 0 to 99), `income` (EUR/year, lognormal, zero below age 18),
@@ -112,7 +114,12 @@ class Population:
         Raises:
             DataError: `n` below 1 or a capacity below `n`.
         """
-        return cls(build_town(n, seed), capacity=capacity, provenance=(f"toy, seed {seed}",))
+        return cls(
+            build_town(n, seed),
+            capacity=capacity,
+            recycle=recycle,
+            provenance=(f"toy, seed {seed}",),
+        )
 
     @classmethod
     def from_frame(
@@ -375,23 +382,6 @@ class Population:
 
     def _people(self) -> dict[str, np.ndarray]:
         return {name: values[: self.size] for name, values in self._columns.items()}
-
-
-def _checked_capacity(size: int, capacity: int | None) -> int:
-    if size < 1:
-        raise DataError("a population needs at least one person")
-    if capacity is not None and capacity < size:
-        raise DataError(f"capacity {capacity} is below the {size} people")
-    return size if capacity is None else int(capacity)
-
-
-def _checked_slot(slot: Any, size: int, rows: np.ndarray) -> np.ndarray:
-    if slot is None:
-        return rows
-    slot = np.asarray(slot)
-    if slot.shape != (size,) or not np.array_equal(np.sort(slot), rows[:size]):
-        raise DataError(f"slot must hold each of 0 .. {size - 1} once, one per person")
-    return np.concatenate([slot.astype(np.int32), rows[size:]])
 
 
 def _no_such(kind: str, name: str, known: Mapping[str, Any]) -> str:

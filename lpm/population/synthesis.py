@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from .ages import STATES, Chain, Composition, choose, tilted_shares
 from .seeds import Generator
@@ -33,7 +33,7 @@ class Place:
     residents: Float[np.ndarray, " state"]
 
 
-def apportion(total: int, shares: Float[np.ndarray, " part"]) -> Int[np.ndarray, " part"]:
+def apportion(total: int, shares: Shaped[np.ndarray, " part"]) -> Int[np.ndarray, " part"]:
     """Whole numbers in proportion to `shares` that add up to `total` (largest remainders)."""
     exact = total * shares / shares.sum()
     whole = np.floor(exact).astype(np.int64)
@@ -43,7 +43,7 @@ def apportion(total: int, shares: Float[np.ndarray, " part"]) -> Int[np.ndarray,
 
 
 def scatter(
-    total: int, shares: Float[np.ndarray, " part"], rng: Generator
+    total: int, shares: Shaped[np.ndarray, " part"], rng: Generator
 ) -> Int[np.ndarray, " part"]:
     """Like `apportion`, but which parts are rounded up is left to chance, without bias."""
     upto = np.cumsum(shares) / shares.sum() * total

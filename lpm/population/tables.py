@@ -46,7 +46,7 @@ def read_people(persons: Any, households: Any, columns: Sequence[str] | None) ->
     if columns is not None:
         require(people, "persons", columns)
         extra = [_HOUSEHOLD] if _HOUSEHOLD in people.columns else []
-        people = people.select(dict.fromkeys([*columns, *extra]))
+        people = people.select(list(dict.fromkeys([*columns, *extra])))
     found: dict[str, np.ndarray] = {}
     labels: dict[str, tuple[str, ...]] = {}
     for series in people.iter_columns():
@@ -100,7 +100,7 @@ def _join(people: pl.DataFrame, households: pl.DataFrame) -> pl.DataFrame:
         raise DataError(f"household_id is {mine.dtype} in persons but {theirs.dtype} in households")
     lost = ~mine.is_in(theirs.implode())
     if lost.any():
-        row = lost.arg_max()
+        row = _first(lost)
         raise DataError(
             f"{lost.sum()} persons live in households that are not in households, "
             f"the first household_id = {mine[row]} in row {row}"
@@ -112,10 +112,14 @@ def _join(people: pl.DataFrame, households: pl.DataFrame) -> pl.DataFrame:
 def _check_unique(frame: pl.DataFrame, owner: str, name: str) -> None:
     double = ~frame[name].is_first_distinct()
     if double.any():
-        row = double.arg_max()
+        row = _first(double)
         raise DataError(
             f"{owner} has {name} = {frame[name][row]} again in row {row}; ids are unique"
         )
+
+
+def _first(wrong: pl.Series) -> int:
+    return int(wrong.to_numpy().argmax())
 
 
 def _read(series: pl.Series) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -126,7 +130,7 @@ def _read(series: pl.Series) -> tuple[np.ndarray, tuple[str, ...]]:
         hint = "; write -1 for none" if is_id(series.name) else "; fill or drop them"
         raise DataError(
             f"column {series.name!r} has {missing.sum()} missing values, "
-            f"the first in row {missing.arg_max()}{hint}"
+            f"the first in row {_first(missing)}{hint}"
         )
     if series.dtype == pl.Enum or series.dtype == pl.Categorical or series.dtype == pl.String:
         return _encode(series)
@@ -138,8 +142,8 @@ def _read(series: pl.Series) -> tuple[np.ndarray, tuple[str, ...]]:
 
 def _encode(series: pl.Series) -> tuple[np.ndarray, tuple[str, ...]]:
     """Codes of text: in the order of an Enum, else alphabetical. A group id needs no labels."""
-    if series.dtype == pl.Enum:
-        names = series.cat.get_categories().to_list()
+    if isinstance(series.dtype, pl.Enum):
+        names = series.dtype.categories.to_list()
     else:
         names = series.cast(pl.String).unique().sort().to_list()
     codes = series.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.int32)

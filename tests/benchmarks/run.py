@@ -40,12 +40,12 @@ def best(work: Callable[[], Any], repeat: int) -> tuple[float, Any]:
     return min(times), result
 
 
-def bytes_per_agent(scenario: lpm.Scenario, population: lpm.Population, steps: int) -> float:
+def bytes_per_agent(scenario: lpm.Scenario, population: lpm.Population) -> float:
     """Peak memory of the compiled segment that advances the run, over the number of slots."""
     params, key = scenario.params, key_words(0)
     plan = make_plan(scenario, params, "stop", False, 1, None)
     plan, state = start(scenario, population, plan, params, key)
-    plan = fit_rows(plan, state, params, steps)
+    plan = fit_rows(plan, state, params)
     moving, fixed = plan.split(state)
     faults = jnp.full(len(plan.checks), -1, jnp.int32)
     zero = jnp.int32(0)
@@ -97,7 +97,7 @@ def measure(name: str, agents: int, steps: int, repeat: int) -> dict[str, Any]:
         "ratio": numpy_time / ours,
         "compile_s": first - ours,
         "traces": traces,
-        "bytes_per_agent": bytes_per_agent(scenario, population, steps),
+        "bytes_per_agent": bytes_per_agent(scenario, population),
         "target": TARGETS.get(name),
     }
 

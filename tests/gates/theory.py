@@ -1,64 +1,200 @@
-"""Closed forms that the gates compare with, in float64 and without the package under test."""
+"""What the gates compare with: theory in float64, written without lpm."""
+
+from collections.abc import Callable
 
 import numpy as np
+from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 
-def final_size(R0: float, seeded: float = 0.0) -> float:
-    """Kermack & McKendrick: root of 1 - z = (1 - seeded) exp(-R0 z)."""
-    return brentq(lambda z: 1 - z - (1 - seeded) * np.exp(-R0 * z), 1e-9, 1 - 1e-12)
+def final_size(reproduction: float, seeded: float = 0.0) -> float:
+    """Root of 1 - z = (1 - seeded) exp(-R0 z); Kermack & McKendrick (1927)."""
+    low = 1e-9 if seeded == 0 else 0.0
+    return brentq(lambda z: 1 - z - (1 - seeded) * np.exp(-reproduction * z), low, 1, xtol=1e-14)
 
 
-def final_size_width(R0: float, variation: float) -> float:
-    """Standard deviation of the final share times sqrt(N); `variation` of the infectious period.
+def final_size_sd(reproduction: float, z: float, variation: float) -> float:
+    """sd of the final size times sqrt(N); `variation` is that of the infectious period.
 
-    Central limit theorem of von Bahr & Martin-Lof (1980).
+    Scalia-Tomba (1985), Ball & Clancy (1993). Exact for any seeded share, given the seeded root,
+    if every agent is a seed independently: each escapes with probability 1 - z all the same.
     """
-    z = final_size(R0)
-    return np.sqrt(z * (1 - z) * (1 + variation**2 * R0**2 * (1 - z))) / (1 - R0 * (1 - z))
+    spread = 1 + variation**2 * reproduction**2 * (1 - z)
+    return np.sqrt(z * (1 - z) * spread) / (1 - reproduction * (1 - z))
 
 
-def multitype_final_size(matrix: np.ndarray, seeded: float) -> np.ndarray:
-    """Shares z_a with 1 - z_a = (1 - seeded) exp(-sum_b matrix[a, b] z_b), by iteration."""
-    z = np.full(len(matrix), 0.9)
-    for _ in range(10_000):
-        z = 1 - (1 - seeded) * np.exp(-matrix @ z)
-    return z
+def geometric_variation(period: float) -> float:
+    """Coefficient of variation of a geometric number of steps, 1, 2, ..., of mean `period`."""
+    return np.sqrt(1 - 1 / period)
 
 
-def extinction(R0: float, period: int, fixed: bool) -> float:
-    """Chance that the offspring of one case die out, for the offspring law of the daily step."""
-    p = 1 / period
-
-    def offspring(s: float) -> float:
-        x = np.exp(R0 * p * (s - 1))
-        return x**period if fixed else p * x / (1 - (1 - p) * x)
-
+def extinction(generating: Callable[[float], float]) -> float:
+    """Smallest root of q = G(q): the chance that a branching process from one dies out."""
     q = 0.0
     for _ in range(10_000):
-        q = offspring(q)
+        q = generating(q)
     return q
 
 
-def transmissibility(rate: float, recovery: float) -> float:
-    """Chance that a tie ever transmits, for a step of one day and geometric recovery."""
-    escape, stay = np.exp(-rate), np.exp(-recovery)
-    return 1 - (1 - stay) * escape / (1 - stay * escape)
+def poisson_offspring(reproduction: float) -> Callable[[float], float]:
+    """Offspring after a fixed infectious period."""
+    return lambda s: float(np.exp(-reproduction * (1 - s)))
 
 
-def network_attack_rate(transmit: float, degree: float, seeded: float) -> float:
-    """Newman (2002) for Poisson degrees, a share `seeded` infected at the start."""
-    u = 0.0
-    for _ in range(10_000):
-        u = 1 - transmit + transmit * (1 - seeded) * np.exp(degree * (u - 1))
-    return 1 - (1 - seeded) * np.exp(degree * (u - 1))
+def geometric_offspring(reproduction: float, period: float) -> Callable[[float], float]:
+    """Offspring after 1, 2, ... steps: a geometric mixture of Poisson numbers."""
+    stop = 1 / period
+
+    def generating(s: float) -> float:
+        one_step = np.exp(-reproduction / period * (1 - s))
+        return float(stop * one_step / (1 - (1 - stop) * one_step))
+
+    return generating
 
 
-def sir_map(R0: float, period: float, seeded: float, steps: int) -> np.ndarray:
-    """Infectious share after each step of the deterministic map with geometric recovery."""
-    s, i, rows = 1 - seeded, seeded, []
+def step_growth(offspring: np.ndarray) -> float:
+    """Growth r per step with 1 = sum_k offspring[k] exp(-r k), k = 1, 2, ... steps (Lotka)."""
+    k = np.arange(1, len(offspring) + 1)
+    return brentq(lambda r: np.sum(offspring * np.exp(-r * k)) - 1, -2, 3, xtol=1e-14)
+
+
+def geometric_profile(rate: float, stop: float, steps: int = 2000) -> np.ndarray:
+    """Expected infections in step 1, 2, ... after one's own; infectious until stopped."""
+    return rate * (1 - stop) ** np.arange(steps)
+
+
+def seir_profile(beta: float, sigma: float, gamma: float, day: float) -> np.ndarray:
+    """The same with a latent stage, left at the end of a step with 1 - exp(-sigma day)."""
+    onset, stop = -np.expm1(-sigma * day), -np.expm1(-gamma * day)
+    steps = int(120 / day)
+    exposed, infectious, profile = 1.0, 0.0, np.zeros(steps)
+    for k in range(steps):
+        profile[k] = beta * day * infectious
+        exposed, infectious = exposed * (1 - onset), infectious * (1 - stop) + exposed * onset
+    return profile
+
+
+def sir_map(rate: float, stop: float, seeded: float, steps: int) -> np.ndarray:
+    """[step, (S, I)] of the step's own expectation: S exp(-rate I), both flows together."""
+    rows = [(1 - seeded, seeded)]
     for _ in range(steps):
-        escaped = s * np.exp(-R0 / period * i)
-        s, i = escaped, i - i / period + s - escaped
-        rows.append(i)
+        s, i = rows[-1]
+        new = s * -np.expm1(-rate * i)
+        rows.append((s - new, i + new - stop * i))
     return np.array(rows)
+
+
+def seir_map(beta: float, sigma: float, gamma: float, seeded: float, day: float, days: int):
+    """[step, (S, E, I)] of the step's own expectation, `day` days a step."""
+    onset, stop = -np.expm1(-sigma * day), -np.expm1(-gamma * day)
+    rows = [(1 - seeded, 0.0, seeded)]
+    for _ in range(round(days / day)):
+        s, e, i = rows[-1]
+        new = s * -np.expm1(-beta * day * i)
+        rows.append((s - new, e + new - onset * e, i + onset * e - stop * i))
+    return np.array(rows)
+
+
+def seir_ode(beta: float, sigma: float, gamma: float, seeded: float, times: np.ndarray):
+    """[time, (S, E, I)] of the differential equations."""
+
+    def slope(_: float, y: np.ndarray) -> list[float]:
+        s, e, i = y
+        return [-beta * s * i, beta * s * i - sigma * e, sigma * e - gamma * i]
+
+    start = [1 - seeded, 0.0, seeded]
+    span = (0.0, float(times[-1]))
+    return solve_ivp(slope, span, start, "LSODA", times, rtol=1e-10, atol=1e-12).y.T
+
+
+def seir_growth(beta: float, sigma: float, gamma: float) -> float:
+    """Positive root of (r + sigma)(r + gamma) = beta sigma."""
+    return float(max(np.roots([1, sigma + gamma, sigma * gamma - beta * sigma]).real))
+
+
+def geometric_transmissibility(rate: float, stop: float) -> float:
+    """Chance that a tie transmits in 1, 2, ... steps of hazard `rate`, stopped with `stop`."""
+    escape = np.exp(-rate)
+    return 1 - stop * escape / (1 - (1 - stop) * escape)
+
+
+def network_attack(share: np.ndarray, transmissibility: float, seeded: float = 0.0) -> float:
+    """Attack rate on a configuration model; `share[k]` of agents have k ties. Newman (2002).
+
+    u = 1 - T + T (1 - seeded) G1(u) is the chance that a tie passes nothing on; a seed is spared
+    by nobody, hence 1 - (1 - seeded) G0(u).
+    """
+    k = np.arange(len(share))
+    mean = k @ share
+    start = 0.5
+    for _ in range(20_000):
+        inner = np.sum(k[1:] * share[1:] * start ** (k[1:] - 1)) / mean
+        start = 1 - transmissibility + transmissibility * (1 - seeded) * inner
+    return 1 - (1 - seeded) * np.sum(share * start**k)
+
+
+def excess_degree(share: np.ndarray) -> float:
+    """(<k^2> - <k>) / <k>: other ties of someone reached through a tie."""
+    k = np.arange(len(share))
+    return float((k**2 - k) @ share / (k @ share))
+
+
+def network_curve(
+    share: np.ndarray, rate: float, stop: float, seeded: float, steps: int
+) -> np.ndarray:
+    """Infected so far after each step on a configuration model of any size.
+
+    The edge-based equations of Miller, Slim & Volz (2012) for steps in which transmission and
+    recovery are read off the start: theta is the chance that a tie has passed nothing on so far.
+    """
+    k = np.arange(len(share))
+    mean = k @ share
+
+    def unreached(theta: float) -> float:
+        return (1 - seeded) * np.sum(k[1:] * share[1:] * theta ** (k[1:] - 1)) / mean
+
+    theta, active, infected = 1.0, seeded, []
+    for _ in range(steps):
+        after = theta + np.expm1(-rate) * active
+        active = active * np.exp(-rate) * (1 - stop) + unreached(theta) - unreached(after)
+        theta = after
+        infected.append(1 - (1 - seeded) * np.sum(share * theta**k))
+    return np.array(infected)
+
+
+def multitype_attack(exposure: np.ndarray, seeded: float) -> np.ndarray:
+    """1 - z_a = (1 - seeded) exp(-sum_b exposure[a, b] z_b), by iteration from above."""
+    z = np.ones(len(exposure))
+    for _ in range(5000):
+        z = 1 - (1 - seeded) * np.exp(-exposure @ z)
+    return z
+
+
+def gini(share: np.ndarray) -> float:
+    """Gini coefficient of whole-number wealth of which `share[w]` hold w."""
+    above = 1 - np.cumsum(share)
+    return float(1 - np.sum(above**2) / np.sum(above))
+
+
+def geometric_wealth(mean: float) -> np.ndarray:
+    """Shares of wealth 0, 1, ... when every fortune of the whole is equally likely."""
+    return (mean / (1 + mean)) ** np.arange(200) / (1 + mean)
+
+
+def queue_wealth(mean: float) -> np.ndarray:
+    """Stationary shares when all who can give one and receive a Poisson number at once.
+
+    That is a queue with one service a step; the rate received is the share who give.
+    """
+    busy = (1 + mean) - np.sqrt((1 + mean) ** 2 - 2 * mean)
+    gifts = np.exp(-busy) * np.cumprod(np.append(1.0, busy / np.arange(1, 120)))
+    size = len(gifts)
+    move = np.zeros((size, size))
+    for wealth in range(size):
+        low = max(wealth - 1, 0)
+        move[wealth, low:] = gifts[: size - low]
+    move[:, -1] += 1 - move.sum(axis=1)
+    shares = np.full(size, 1 / size)
+    for _ in range(4000):
+        shares = shares @ move
+    return shares
