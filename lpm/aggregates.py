@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from .axes import Array, Bool, Float, Int, Scalar
 
 _LIMIT = 2.0**31
-# Whole numbers add up exactly in float32 below 2**24: up to 2**14 each in a block, 2**4 in a segment.
+# Whole numbers add up exactly in float32 below 2**24: up to 2**14 each in a block, 2**4 in a
+# segment.
 _BLOCK, _SEGMENT_BLOCK = 2**10, 2**20
 
 

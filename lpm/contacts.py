@@ -130,7 +130,7 @@ def _trace(draw: Draw, infected: Array, contacts: Sequence[Contact], size: int) 
 
 def _layer_hazard(contact: Contact) -> Float[Array, " agent"]:
     network, rate, infectious = contact
-    return rate * network.sum(infectious)
+    return jnp.multiply(rate, network.sum(infectious))
 
 
 def _check(contacts: Sequence[object]) -> None:

@@ -193,8 +193,8 @@ def growth_rate(reproduction: float, profile: Float[np.ndarray, " day"]) -> floa
 
 
 def cohort_reproduction(
-    new_infections: Float[np.ndarray, " day"], profile: Float[np.ndarray, " day"]
-) -> Float[np.ndarray, " day"]:
+    new_infections: Float[np.ndarray, " date"], profile: Float[np.ndarray, " day"]
+) -> Float[np.ndarray, " date"]:
     """Instantaneous reproduction number Rt from the series of new infections per day.
 
     Rt = new infections today over the infectiousness of those before; not a number where nobody

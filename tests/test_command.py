@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,14 @@ import pytest
 
 import lpm
 from lpm.__main__ import main
-from lpm.command import memory, run as run_module, scenarios as scenarios_module
+from lpm.command import (
+    memory,
+    run as run_module,
+    scenarios as scenarios_module,
+    sweep as sweep_module,
+)
 from lpm.command.folder import RunFolder, Spec
+from lpm.command.scenarios import find
 from lpm.command.values import changes, grid, whole
 from lpm.errors import ScenarioError
 
@@ -64,7 +71,9 @@ def made(tmp_path_factory) -> Path:
     """A folder with the file `town.py` and a finished run of it, `out`."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "town.py").write_text(FILE)
-    assert main(["run", str(folder / "town.py"), *SMALL, "--out", str(folder / "out")]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_module, "load", lambda name: load_once(name, find(name).read_bytes()))
+        assert main(["run", str(folder / "town.py"), *SMALL, "--out", str(folder / "out")]) == 0
     return folder
 
 
@@ -88,10 +97,24 @@ def file(here) -> Path:
     return path
 
 
+@pytest.fixture
+def town(made, tmp_path, monkeypatch) -> Path:
+    """The file behind `made`, whose step is compiled already; not to be changed."""
+    monkeypatch.chdir(tmp_path)
+    return made / "town.py"
+
+
 @pytest.fixture(autouse=True)
-def _plain(monkeypatch) -> None:
-    """Leave the figures out, which take longer than the runs."""
+def _quick(monkeypatch) -> None:
+    """Leave the figures out, which take longer than the runs, and load an unchanged file once."""
     monkeypatch.setattr(run_module, "figures", lambda _: [])
+    for module in (run_module, sweep_module):
+        monkeypatch.setattr(module, "load", lambda name: load_once(name, find(name).read_bytes()))
+
+
+@cache
+def load_once(name: str, _: bytes) -> scenarios_module.Loaded:
+    return scenarios_module.load(name)
 
 
 def call(capsys, *words: object) -> tuple[int, str, str]:
@@ -125,24 +148,24 @@ def test_run_leaves_one_folder_with_everything_in_it(out):
     assert ">two<" in (out / "report.html").read_text()
 
 
-def test_run_prints_baseline_policy_and_paired_difference(capsys, file):
-    code, text, _ = call(capsys, "run", file, *SMALL, "--out", "out")
+def test_run_prints_baseline_policy_and_paired_difference(capsys, town):
+    code, text, _ = call(capsys, "run", town, *SMALL, "--out", "out")
     assert code == 0
     assert "difference, same luck" in text
     assert "report: out/report.html" in text
 
 
-def test_runs_without_out_get_folders_of_their_own(capsys, file):
+def test_runs_without_out_get_folders_of_their_own(capsys, town):
     for _ in range(2):
-        assert call(capsys, "run", file, *SMALL, "--no-baseline")[0] == 0
+        assert call(capsys, "run", town, *SMALL, "--no-baseline")[0] == 0
     folders = sorted(p.name for p in Path("runs").iterdir())
     assert len(folders) == 2
     assert all(name.startswith("town-2") for name in folders)
 
 
-def test_run_equals_the_library(capsys, file):
-    call(capsys, "run", file, *SMALL, "--seed", "5", "--set", "rate=0.25", "--out", "out")
-    scenario = scenarios_module.load(str(file)).scenario
+def test_run_equals_the_library(capsys, town):
+    call(capsys, "run", town, *SMALL, "--seed", "5", "--set", "rate=0.25", "--out", "out")
+    scenario = scenarios_module.load(str(town)).scenario
     people = scenario.population(600, seed=5)
     params = scenario.params.replace(rate=0.25)
     expected = lpm.ensemble(scenario, people, keys=[5, 6], params=params, steps=12)
@@ -151,32 +174,34 @@ def test_run_equals_the_library(capsys, file):
         assert np.array_equal(found.observed[name], values)
 
 
-def test_every_thins_what_is_observed(capsys, file):
-    call(capsys, "run", file, *SMALL, "--every", "4", "--no-baseline", "--out", "out")
+def test_every_thins_what_is_observed(capsys, town):
+    call(capsys, "run", town, *SMALL, "--every", "4", "--no-baseline", "--out", "out")
     assert lpm.load("out/policy").time.tolist() == [4, 8, 12]
     assert not Path("out/baseline").exists()
 
 
-def test_a_folder_is_never_overwritten(capsys, file, here):
+def test_a_folder_is_never_overwritten(capsys, town, here):
     (here / "out").mkdir()
-    assert "out exists already" in fails(capsys, "run", file, *SMALL, "--out", "out")
+    assert "out exists already" in fails(capsys, "run", town, *SMALL, "--out", "out")
     assert list((here / "out").iterdir()) == []
 
 
-def test_a_killed_run_resumes_bit_for_bit(capsys, file, here):
-    size = ["--agents", "500", "--steps", "20000", "--runs", "2", "--set", "rate=1e-4"]
-    command = [sys.executable, "-m", "lpm", "run", str(file), *size, "--out", "killed"]
+def test_a_killed_run_resumes_bit_for_bit(capsys, town, here):
+    size = ["--agents", "500", "--steps", "60000", "--runs", "2", "--set", "rate=1e-4"]
+    command = [sys.executable, "-m", "lpm", "run", str(town), *size, "--out", "killed"]
     root = str(Path(lpm.__file__).parent.parent)
     environment = {**os.environ, "PYTHONPATH": root, "JAX_PLATFORMS": "cpu"}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     saved = here / "killed" / "checkpoint" / "policy" / "runs-0"
     while process.poll() is None and not list(saved.glob("[0-9]*")):
         wait(process, 0.01)
-    wait(process, random.uniform(0, 0.5))
+    wait(process, random.uniform(0, 0.3))
     process.kill()
     process.wait()
+    assert list(saved.glob("[0-9]*")), "killed without a checkpoint"
+    assert not (here / "killed" / "report.html").exists(), "the run was over before the kill"
     assert call(capsys, "run", "--resume", "killed")[0] == 0
-    assert call(capsys, "run", file, *size, "--out", "whole")[0] == 0
+    assert call(capsys, "run", town, *size, "--out", "whole")[0] == 0
     assert tables(here / "killed") == tables(here / "whole") != {}
     assert names_in("killed") == names_in("whole")
 
@@ -220,12 +245,12 @@ def test_resuming_a_finished_run_says_so(capsys, out):
     assert tables(out) == before
 
 
-def test_an_interrupted_run_says_how_to_go_on(capsys, file, monkeypatch):
+def test_an_interrupted_run_says_how_to_go_on(capsys, town, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run_module, "ensemble", stop)
-    code, _, err = call(capsys, "run", file, *SMALL, "--out", "out")
+    code, _, err = call(capsys, "run", town, *SMALL, "--out", "out")
     assert code == 130
     assert "lpm run --resume out" in err
     assert names_in("out") == {"spec.json"}
@@ -284,9 +309,9 @@ def test_wrong_options_are_told_before_anything_is_made(capsys, here, words, mes
     assert list(here.iterdir()) == []
 
 
-def test_more_agents_than_memory_are_refused_before_they_are_made(capsys, here, monkeypatch):
+def test_more_agents_than_memory_are_refused_before_they_are_made(capsys, town, here, monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda: 2 * 10**9)
-    message = fails(capsys, "run", "sir", "--agents", "1e9", "--out", "out")
+    message = fails(capsys, "run", town, "--agents", "1e9", "--out", "out")
     assert "1,000,000,000 agents need about" in message
     assert "2.0 GB are free; about " in message
     assert list(here.iterdir()) == []
@@ -350,17 +375,17 @@ def test_a_file_that_is_not_python_is_refused(capsys, here):
     assert "model.txt is not a Python file" in fails(capsys, "params", "model.txt")
 
 
-def test_params_lists_role_value_baseline_bounds_and_unit(capsys, file):
-    code, out, _ = call(capsys, "params", file)
+def test_params_lists_role_value_baseline_bounds_and_unit(capsys, town):
+    code, out, _ = call(capsys, "params", town)
     assert code == 0
     line = next(line for line in out.splitlines() if " rate " in line)
     assert line.split() == ["rate", "policy", "0.1", "0", "[0,", "1]", "1/day"]
 
 
-def test_check_reports_promises_and_memory(capsys, file, monkeypatch):
+def test_check_reports_promises_and_memory(capsys, town, monkeypatch):
     seen = []
     monkeypatch.setattr("lpm.command.check.check_scenario", seen.append)
-    code, out, _ = call(capsys, "check", file, "--agents", "2_000_000")
+    code, out, _ = call(capsys, "check", town, "--agents", "2_000_000")
     assert code == 0
     assert len(seen) == 1
     assert "bytes of state" in out
@@ -372,29 +397,29 @@ def test_check_names_the_promise_that_is_broken(capsys, file):
     assert "is not finite" in fails(capsys, "check", file)
 
 
-def test_sweep_writes_one_row_per_point_and_run(capsys, file):
+def test_sweep_writes_one_row_per_point_and_run(capsys, town):
     words = ["--set", "rate=0.1,0.4", "--set", "limit=1,2,3", "--out", "out"]
-    code, text, _ = call(capsys, "sweep", file, *SMALL, *words)
+    code, text, _ = call(capsys, "sweep", town, *SMALL, *words)
     assert code == 0
     table = pl.read_parquet("out/sweep.parquet")
     assert table.shape == (12, 3 + 3)
     assert table["seed"].to_list()[:4] == [0, 1, 0, 1]
     assert text.count("±") == 6
-    call(capsys, "run", file, *SMALL, "--no-baseline", "--set", "rate=0.4", "--out", "one")
+    call(capsys, "run", town, *SMALL, "--no-baseline", "--set", "rate=0.4", "--out", "one")
     part = table.filter((pl.col("rate") > 0.3) & (pl.col("limit") == 2))
     one = lpm.load("one/policy").observed["level"][:, -1]
     assert np.array_equal(part["level_end"].to_numpy(), one)
 
 
-def test_sweep_refuses_what_makes_no_grid(capsys, file):
-    assert "nothing to sweep over" in fails(capsys, "sweep", file)
-    assert "order is an array" in fails(capsys, "sweep", file, "--set", "order=1,2")
+def test_sweep_refuses_what_makes_no_grid(capsys, town):
+    assert "nothing to sweep over" in fails(capsys, "sweep", town)
+    assert "order is an array" in fails(capsys, "sweep", town, "--set", "order=1,2")
     assert "rate is given twice" in fails(
-        capsys, "sweep", file, "--set", "rate=0", "--set", "rate=1"
+        capsys, "sweep", town, "--set", "rate=0", "--set", "rate=1"
     )
     many = ",".join(["0.5"] * 101)
     assert "the grid has 10,201 points" in fails(
-        capsys, "sweep", file, "--set", f"rate={many}", "--set", f"limit={many}"
+        capsys, "sweep", town, "--set", f"rate={many}", "--set", f"limit={many}"
     )
 
 
@@ -443,8 +468,8 @@ def test_other_numbers_are_not_whole(text):
         whole(text)
 
 
-def test_settings_are_read_by_the_kind_of_the_parameter(file):
-    params = scenarios_module.load(str(file)).scenario.params
+def test_settings_are_read_by_the_kind_of_the_parameter(town):
+    params = scenarios_module.load(str(town)).scenario.params
     assert changes(params, ["order=2,1,0", "rounds=4", "rate=1e-1"]) == {
         "order": [2, 1, 0],
         "rounds": 4,
@@ -458,8 +483,8 @@ def test_settings_are_read_by_the_kind_of_the_parameter(file):
         changes(params, ["order=1,2"])
 
 
-def test_the_record_of_a_run_is_plain_json(capsys, file):
-    call(capsys, "run", file, *SMALL, "--no-baseline", "--set", "rate=0.5", "--out", "out")
+def test_the_record_of_a_run_is_plain_json(capsys, town):
+    call(capsys, "run", town, *SMALL, "--no-baseline", "--set", "rate=0.5", "--out", "out")
     record = json.loads(Path("out/spec.json").read_text())
     assert record["changes"] == {"rate": 0.5}
     assert record["agents"] == 600

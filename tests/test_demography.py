@@ -107,6 +107,21 @@ def test_a_population_that_recycles_reuses_slots_with_new_luck():
     assert not same[reborn & (np.arange(70) < 64)].any()
 
 
+def broken_chances(state, params, draw):
+    return lpm.death(state, draw.bernoulli(state.alive * (1 + params.mortality)))
+
+
+def broken_births(state, params, draw):
+    return lpm.birth(state, draw.bernoulli(state.alive * (1 + params.mortality)), age=0)
+
+
+@pytest.mark.parametrize("process", [broken_chances, broken_births])
+def test_a_chance_above_one_is_a_fault_and_not_nobody(process, roomy_town):
+    params = scenario.params.replace(mortality=0.5)
+    with pytest.raises(SimulationError, match=r"State.age left \[0, inf\) at year 1"):
+        lpm.simulate(scenario.replace(processes=(process,)), roomy_town, key=0, params=params)
+
+
 def test_nobody_dies_or_is_born_by_a_fraction(roomy_town):
     with pytest.raises(ScenarioError, match="death needs whole people"):
         lpm.simulate(scenario, roomy_town, key=0, estimator="mean_field")

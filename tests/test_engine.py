@@ -80,7 +80,7 @@ def test_every_begins_at_its_offset_and_nests(town):
     assert (nested.state.small == 2).all(), "at steps 0 and 6"
 
 
-@pytest.mark.parametrize("period", [0, 2.5, True, "week"])
+@pytest.mark.parametrize("period", [0, -1, True])
 def test_every_wants_a_whole_number_of_steps(period):
     with pytest.raises(ScenarioError, match="give a whole number of steps, at least 1"):
         lpm.every(period, move)

@@ -1,6 +1,7 @@
 """Graph builders: numbers of ties, degree distributions, and who may be tied."""
 
 from dataclasses import dataclass
+from functools import cache
 from math import exp, lgamma, log
 
 import jax
@@ -53,15 +54,16 @@ def rows_of(graph):
     return sets
 
 
-def drawn(population, degree, step=0):
+@cache
+def drawing(size, spare, degree):
+    """The builder inside jit, compiled once for each population and degree."""
+    return jax.jit(lambda step: draw_graph(people(size, spare), degree, step))
+
+
+def draw_graph(population, degree, step):
     key = jax.random.key_data(jax.random.key(9))
     slot = jnp.arange(population.capacity, dtype=jnp.int32)
-
-    @jax.jit
-    def build(step):
-        return random_graph(population, degree=degree, draw=Draw(key, step, "init", slot=slot))
-
-    return build(step)
+    return random_graph(population, degree=degree, draw=Draw(key, step, "init", slot=slot))
 
 
 def poisson_distance(degrees, mean):
@@ -80,7 +82,7 @@ BUILDERS = {
     "small_world": lambda seed: small_world(200, 6, 0.3, seed=seed),
     "preferential": lambda seed: preferential_attachment(200, 3, seed=seed),
     "block": lambda seed: block_graph(np.arange(200) % 3, np.full((3, 3), 0.03), seed=seed),
-    "drawn": lambda seed: drawn(people(200), 6, step=seed),
+    "drawn": drawing(200, 0, 6),
 }
 
 
@@ -100,7 +102,7 @@ POPULATION_BUILDERS = {
     "random": lambda p: random_graph(p, degree=6, seed=3),
     "small_world": lambda p: small_world(p, 6, 0.3, seed=3),
     "preferential": lambda p: preferential_attachment(p, 3, seed=3),
-    "drawn": lambda p: drawn(p, 5),
+    "drawn": lambda p: jax.jit(lambda step: draw_graph(p, 6, step))(0),
 }
 
 
@@ -133,7 +135,7 @@ def test_random_graph_can_be_complete():
 
 
 def test_drawn_graph_has_poisson_degrees_and_loses_few_ties():
-    graph = drawn(people(20_000, 50), 8)
+    graph = drawing(20_000, 50, 8)(0)
     degrees = np.asarray(graph.total)[:20_000]
     lost = 160_000 - degrees.sum()
     assert 0 <= lost <= 2 * (8 / 2 + 8**2 / 4) + 80  # both ends; about 40 +- 9 expected
@@ -142,14 +144,14 @@ def test_drawn_graph_has_poisson_degrees_and_loses_few_ties():
 
 
 def test_drawn_graph_batches_over_runs():
-    graphs = jax.vmap(lambda step: drawn(people(50), 4, step))(jnp.arange(3))
-    assert graphs.neighbours[2].tolist() == drawn(people(50), 4, 2).neighbours.tolist()
+    graphs = jax.jit(jax.vmap(drawing(200, 0, 6)))(jnp.arange(3))
+    assert graphs.neighbours[2].tolist() == drawing(200, 0, 6)(2).neighbours.tolist()
     assert graphs.neighbours[2].tolist() != graphs.neighbours[1].tolist()
 
 
 @pytest.mark.parametrize("degree", [0, 3.5, 30])
 def test_drawn_graph_holds_any_degree(degree):
-    graph = drawn(people(64), degree)
+    graph = drawing(64, 0, degree)(0)
     rows_of(graph)
     expected = 63 * -np.expm1(-degree / 63) if degree > 4 else degree  # repetitions count once
     assert float(graph.total.mean()) == pytest.approx(expected, rel=0.06, abs=0.2)

@@ -77,6 +77,23 @@ def test_a_process_must_return_its_state(town):
         run(build(no_return), town)
 
 
+@pytest.mark.parametrize("name", ["run", "variant", "a/b", "", ".hidden", "observables"])
+def test_an_observable_needs_a_name_for_a_column_and_a_file(name, town):
+    with pytest.raises(ScenarioError, match="observe returned the names"):
+        run(build(add).replace(observe=lambda state, params: {name: state.x.sum()}), town)
+
+
+def test_a_baseline_must_fit_the_params():
+    with pytest.raises(ScenarioError, match=r"no parameter \[rat\].*did you mean \[rate\]"):
+        build(add, baseline={"rat": 0})
+    with pytest.raises(ScenarioError, match="rate = 2 is outside"):
+        build(add, baseline={"rate": 2})
+    with pytest.raises(ScenarioError, match="processes must be a tuple"):
+        build(add).replace(processes=add)
+    with pytest.raises(ScenarioError, match="observe must be a function, not dict"):
+        build(add).replace(observe={})
+
+
 def test_observe_must_name_arrays(town):
     with pytest.raises(ScenarioError, match="observe must return a dict"):
         run(build(add).replace(observe=lambda state, params: state.x), town)

@@ -82,6 +82,8 @@ def test_small_cells_share_their_sum_as_the_coarser_table_has_it():
         np.array([60.0, 5.0, 35.0]), np.array([CELL, 1, CELL - 1]), np.array([5.0, 1.0, 3.0])
     )
     np.testing.assert_allclose(shares, [0.6, 0.1, 0.3])
+    lonely = merge_small(np.array([60.0, 5.0, 35.0]), np.array([50, 1, 20]), np.ones(3))
+    np.testing.assert_allclose(lonely, [0.6, 0.2, 0.2])
 
 
 def test_members_come_oldest_first_and_fit_their_composition():

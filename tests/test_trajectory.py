@@ -8,6 +8,7 @@ import pytest
 
 import lpm
 from lpm.errors import DataError, SimulationError
+from lpm.provenance import source_hash
 from tests.plain import decay
 
 
@@ -37,6 +38,19 @@ def test_an_array_observable_becomes_rows(many):
     assert picked["thirds"].item() == many.observed["thirds"][0, 1, 2, 2]
     with pytest.raises(SimulationError, match=r"no observable \[wel\].*did you mean \[well\]"):
         many.frame("wel")
+
+
+def test_an_observable_named_as_a_key_keeps_its_name(town):
+    def observe(state, params):
+        return {"population": lpm.count(state.alive), "day": lpm.count(state.well)}
+
+    towns = [town, lpm.Population.toy(64, seed=5)]
+    run = lpm.ensemble(decay.replace(observe=observe), towns, keys=[0, 1])
+    frame = run.frame()
+    assert frame.columns == ["population_index", "run", "day_index", "population", "day"]
+    assert (frame["population"] == 64).all()
+    assert frame["population_index"].to_list() == [0] * 20 + [1] * 20
+    assert frame["day_index"].to_list() == list(range(1, 11)) * 4
 
 
 def test_what_is_saved_comes_back_exactly_and_nothing_is_overwritten(many, tmp_path):
@@ -73,6 +87,18 @@ def test_provenance_says_all_that_a_repetition_needs(town):
     assert about["population"]["fingerprint"] == town.fingerprint
     other = lpm.simulate(decay, lpm.Population.toy(64, seed=9), key=5).provenance
     assert other["population"]["fingerprint"] != town.fingerprint
+
+
+def test_a_notebook_has_a_source_hash_that_outlives_its_session():
+    namespace = {"lpm": lpm, "State": type(decay), "__name__": "__main__"}
+    source = "def init(population, params, draw): ...\ndef observe(state, params): ...\n"
+    code = compile(source, "cell 1 of no file", "exec")
+    hashes = []
+    for _ in range(2):
+        exec(code, namespace)
+        scenario = decay.replace(init=namespace["init"], observe=namespace["observe"])
+        hashes.append(source_hash(scenario))
+    assert hashes[0] == hashes[1] != source_hash(decay)
 
 
 def test_a_trajectory_renders_as_a_table(many):

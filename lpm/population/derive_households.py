@@ -37,8 +37,13 @@ def merge_small(
     records: Real[np.ndarray, " cell"],
     parent: Float[np.ndarray, " cell"],
 ) -> Float[np.ndarray, " cell"]:
-    """Shares of cells; those with fewer than `CELL` records share their sum as `parent` has it."""
+    """Shares of cells; those with fewer than `CELL` records share their sum as `parent` has it.
+
+    Where they hold fewer than `CELL` even together, the smallest of the others joins them.
+    """
     small = records < CELL
+    while 0 < records[small].sum() < CELL and not small.all():
+        small[np.argmin(np.where(small, np.inf, records))] = True
     inside = np.where(small, parent, 0.0)
     kept = np.where(small, 0.0, weights)
     loose = weights.sum() - kept.sum()
