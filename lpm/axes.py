@@ -9,7 +9,7 @@ from jax.core import Tracer
 from jaxtyping import AbstractArray, Array, Bool, Float, Int, PRNGKeyArray, UInt32
 
 Scalar = Float[Array, ""]
-Number = int | float | np.generic | Float[Array, ""] | Int[Array, ""]
+Number = int | float | np.float32 | np.int32 | Float[Array, ""] | Int[Array, ""]
 AGENT = "agent"
 
 

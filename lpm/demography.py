@@ -64,8 +64,10 @@ def birth(state: S, mothers: Float[Array, " agent"], **columns: Any) -> S:
         spare = jnp.sum(room, dtype=jnp.int32)
         next_slot = jnp.where(births > spare, capacity + 1, state.next_slot)
     # mother_of[k]: storage row of the k-th mother; born[i]: row i receives the order[i]-th newborn.
-    mother_of = jnp.zeros(capacity, jnp.int32).at[jnp.where(bearing, rank, capacity)].set(
-        jnp.arange(capacity, dtype=jnp.int32), mode="drop"
+    mother_of = (
+        jnp.zeros(capacity, jnp.int32)
+        .at[jnp.where(bearing, rank, capacity)]
+        .set(jnp.arange(capacity, dtype=jnp.int32), mode="drop")
     )
     born = room & (order < births)
     mother = jnp.where(born, mother_of[jnp.clip(order, 0, capacity - 1)], 0)

@@ -64,7 +64,7 @@ class Plan:
         return jax.tree.unflatten(self.treedef, [next(parts[role]) for role in self.roles])
 
     def axes(self, role: str) -> list[int | None]:
-        """vmap axes of the leaves with `role`."""
+        """Vmap axes of the leaves with `role`."""
         pairs = zip(self.roles, self.lanes, strict=True)
         return [0 if lane else None for r, lane in pairs if r == role]
 
@@ -131,7 +131,9 @@ def find_faults(plan: Plan, state: State, faults: jax.Array, process: str, t: An
         else:
             domain = type(state).variables()[name].domain
             wrong = domain.violated(getattr(state, name), _SLACK)
-            if axis_names(hints(type(state))[name])[:1] == (AGENT,) and domain.violated(np.zeros(())):
+            if axis_names(hints(type(state))[name])[:1] == (AGENT,) and domain.violated(
+                np.zeros(())
+            ):
                 wrong = keep_alive(state.alive, wrong)  # empty slots hold a zero that is no value
             bad.append(jnp.any(wrong))
     return jnp.where(jnp.stack(bad) & (faults < 0), t, faults)

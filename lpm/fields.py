@@ -134,9 +134,7 @@ def parameter(
     return _knob("parameter", value, within, unit, prior)
 
 
-def policy(
-    value: Any, *, within: Bounds = (None, None), unit: str = ""
-) -> Any:
+def policy(value: Any, *, within: Bounds = (None, None), unit: str = "") -> Any:
     """Declare a number that the planner chooses; `within` is the check and the bijection."""
     return _knob("policy", value, within, unit, None)
 

@@ -41,6 +41,7 @@ def key_words(key: Any) -> jax.Array:
         key = jax.random.key_data(key)
     if key.dtype != jnp.uint32 or key.ndim == 0 or key.shape[-1] < 2:
         raise SimulationError(f"key is {key.dtype}{list(key.shape)}; give an int or jax.random.key")
+    key = jnp.asarray(key)
     words = key[..., :2]
     for k in range(2, key.shape[-1] - 1, 2):
         words = words ^ key[..., k : k + 2]

@@ -147,7 +147,9 @@ def _convert(owner: type, name: str, value: Any) -> Any:
     except (TypeError, ValueError) as error:
         raise ScenarioError(f"{owner.__name__}.{name} = {value!r} is not a number") from error
     if array.dtype != np.float32 and not np.array_equal(array, given):
-        raise ScenarioError(f"{owner.__name__}.{name} = {value!r} is not {_WHOLE[array.dtype.kind]}")
+        raise ScenarioError(
+            f"{owner.__name__}.{name} = {value!r} is not {_WHOLE[array.dtype.kind]}"
+        )
     axes = axis_names(annotation)
     if array.ndim not in (len(axes), len(axes) + 1):
         raise ScenarioError(

@@ -28,12 +28,12 @@ def open_progress(
     is called with the trajectory so far, for a live plot.
     """
     if callable(wish):
-        yield lambda steps, so_far: wish(so_far()) if so_far is not None else None
+        yield lambda _, so_far: wish(so_far()) if so_far is not None else None
         return
     console = Console(stderr=True)
     shown = wish if wish is not None else (console.is_jupyter or sys.stderr.isatty())
     if not shown:
-        yield lambda steps, so_far: None
+        yield lambda *_: None
         return
     bar = Progress(
         TextColumn("{task.description}"),
@@ -46,4 +46,4 @@ def open_progress(
     )
     with bar:
         task = bar.add_task(title, total=total)
-        yield lambda steps, so_far: bar.advance(task, steps)
+        yield lambda steps, _: bar.advance(task, steps)

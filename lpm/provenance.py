@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jaxlib
 import numpy as np
 
 from .params import Params
@@ -53,7 +52,7 @@ def describe_run(
         "lpm": package_version(),
         "commit": commit(),
         "jax": jax.__version__,
-        "jaxlib": jaxlib.__version__,
+        "jaxlib": version("jaxlib"),
         "device": f"{jax.devices()[0].device_kind} x {len(jax.devices())}",
         "python": platform.python_version(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -51,9 +51,7 @@ class Scenario(Generic[S, P]):
     params: P
     steps: int = dataclasses.field(kw_only=True)
     unit: str = dataclasses.field(kw_only=True, default="step")
-    population: Callable[..., Population] = dataclasses.field(
-        kw_only=True, default=Population.toy
-    )
+    population: Callable[..., Population] = dataclasses.field(kw_only=True, default=Population.toy)
     baseline: Mapping[str, Any] = dataclasses.field(kw_only=True, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -118,7 +116,9 @@ def process_name(process: Callable[..., Any]) -> str:
     """
     name = getattr(process, "__name__", None)
     if not name or name == "<lambda>":
-        raise ScenarioError(f"{process!r} has no name; its name seeds its random stream, so use def")
+        raise ScenarioError(
+            f"{process!r} has no name; its name seeds its random stream, so use def"
+        )
     return name
 
 
@@ -238,9 +238,7 @@ def check_state(process: Callable[..., Any], new: Any, old: State) -> None:
     """
     name, owner = process_name(process), type(old).__name__
     if type(new) is not type(old):
-        raise ScenarioError(
-            f"process `{name}` must return a {owner}, not {type(new).__name__}"
-        )
+        raise ScenarioError(f"process `{name}` must return a {owner}, not {type(new).__name__}")
     before, after = (jax.tree_util.tree_flatten_with_path(state) for state in (old, new))
     if before[1] != after[1]:
         raise ScenarioError(

@@ -178,7 +178,7 @@ def raise_faults(
         return
     table = faults.reshape(-1, faults.shape[-1])
     when = np.where(table >= 0, table, np.iinfo(np.int32).max)
-    lane, check = np.unravel_index(when.argmin(), when.shape)
+    lane, check = (int(i) for i in np.unravel_index(when.argmin(), when.shape))
     step, (place, name) = when[lane, check], plan.checks[check]
     where = f" in {lanes[lane]}" if lanes[lane] else ""
     if name == "next_slot":

@@ -145,8 +145,10 @@ def ensemble(
         "keep_state": keep_state,
     }
     if not isinstance(population, Population):
-        folders = [None if checkpoint is None else Path(checkpoint) / f"population-{i}"
-                   for i in range(len(population))]
+        folders = [
+            None if checkpoint is None else Path(checkpoint) / f"population-{i}"
+            for i in range(len(population))
+        ]
         parts = [
             ensemble(scenario, one, checkpoint=folder, **shared)
             for one, folder in zip(population, folders, strict=True)
@@ -184,14 +186,16 @@ def ensemble(
                 snapshots=snapshots,
                 throw=throw,
                 checkpoints=Checkpoints(folder, kept | {"lanes": lanes.tolist()}),
-                after=lambda n, now: bar(n, None),
+                after=lambda n, _: bar(n, None),
                 lanes=[_lane_name(int(lane), runs, variants) for lane in lanes],
             )
             outcome.state = outcome.state if keep_state else None
             outcomes.append(outcome)
     whole = _join(outcomes, keep_state)
     trajectory = _trajectory(scenario, whole, about, every, lead=("run",))
-    return trajectory if variants is None else _fold_variants(trajectory, whole.plan, variants, runs)
+    return (
+        trajectory if variants is None else _fold_variants(trajectory, whole.plan, variants, runs)
+    )
 
 
 def _settle(scenario: Scenario, params: Any, steps: Any, every: Any) -> tuple[Params, int]:
@@ -250,7 +254,9 @@ def _trajectory(
         time=np.arange(1, rows + 1, dtype=np.int32) * every,
         observed=observed,
         state=outcome.state,
-        faults=dict(zip(fault_names(outcome.plan), np.moveaxis(outcome.faults, -1, 0), strict=True)),
+        faults=dict(
+            zip(fault_names(outcome.plan), np.moveaxis(outcome.faults, -1, 0), strict=True)
+        ),
         snapshots=outcome.snapshots,
         log_probability=np.zeros((*outcome.faults.shape[:-1], rows), np.float32),
         plain=observed,

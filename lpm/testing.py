@@ -104,9 +104,9 @@ def _check_empty(trajectory: Trajectory) -> None:
 
 
 def _check_one_trace(run: _Runs) -> None:
-    before = advance._cache_size()  # pyright: ignore[reportFunctionMemberAccess]: jit object
+    before = advance._cache_size()  # pyright: ignore[reportAttributeAccessIssue]: jit object
     run(params=_nudged(run.scenario.params))
-    assert advance._cache_size() == before, (  # pyright: ignore[reportFunctionMemberAccess]
+    assert advance._cache_size() == before, (  # pyright: ignore[reportAttributeAccessIssue]
         "another parameter value compiled the step again; a process depends on a concrete value"
     )
 
@@ -146,8 +146,8 @@ def _row(trajectory: Trajectory, index: int) -> Trajectory:
 
 
 def _same(what: str, a: Trajectory, b: Trajectory, *, exact: bool = False) -> None:
-    for name, x in a.observed.items():
-        x, y = np.asarray(x), np.asarray(b.observed[name])
+    for name, values in a.observed.items():
+        x, y = np.asarray(values), np.asarray(b.observed[name])
         assert x.shape == y.shape, (
             f"{what}: observable {name!r} has shape {list(y.shape)} for {list(x.shape)}; observe "
             "must not depend on the number of slots"
@@ -162,5 +162,3 @@ def _same(what: str, a: Trajectory, b: Trajectory, *, exact: bool = False) -> No
         assert difference <= slack, (
             f"{what}: observable {name!r} differs by {difference:g} (allowed {slack:g})"
         )
-
-

@@ -167,10 +167,10 @@ class Trajectory:
         """First, middle and last value of every scalar observable, averaged over runs."""
         rows = []
         for name, x in self.observed.items():
-            x = np.asarray(x, dtype=np.float64)
-            if x.ndim != len(self.lead) + 1:
+            values = np.asarray(x, dtype=np.float64)
+            if values.ndim != len(self.lead) + 1:
                 continue
-            mean = x.reshape(-1, x.shape[-1]).mean(axis=0)
+            mean = values.reshape(-1, values.shape[-1]).mean(axis=0)
             rows.append(
                 {
                     "observable": name,

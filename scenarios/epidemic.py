@@ -1,4 +1,4 @@
-"""An epidemic of New York City: SEIR with deaths, over households, classes, workplaces and at large.
+"""An epidemic of New York City: SEIR with deaths over homes, classes, teams and at large.
 
 Purpose: what vaccination, testing, tracing, isolation and school closure do to infections and
 deaths by age and borough. A step is a day; all agents act on the state at its start.
@@ -13,9 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 
 import lpm
-from lpm import Array, Bool, Draw, Float, Int, Population, Scalar
-from lpm import epidemiology as epi
-from lpm import interventions as act
+from lpm import (
+    Array,
+    Bool,
+    Draw,
+    Float,
+    Int,
+    Population,
+    Scalar,
+    epidemiology as epi,
+    interventions as act,
+)
 from lpm.population import contact_matrix, new_york
 
 BANDS, BOROUGHS = 9, 5  # Bands of ten years, the last from 80 on.
@@ -76,6 +84,7 @@ class State(lpm.State):
     work_rate: Float[Array, " agent"]
     borough: Int[Array, " agent"]
     accepts: Bool[Array, " agent"]
+    events: Int[Array, " event 3"]  # Infected, infector, setting; empty unless recorded.
     profile: Float[Array, " day"]
     transmissibility: Scalar = lpm.variable(within=(0, None), unit="infections/contact")
     susceptible: Float[Array, " agent"] = lpm.variable(within=(0, 1))
@@ -84,7 +93,6 @@ class State(lpm.State):
     day: Float[Array, " agent"] = lpm.variable(within=(0, epi.LONGEST), unit="day of infection")
     first_dose: Float[Array, " agent"] = lpm.variable(unit="day")
     isolate_from: Float[Array, " agent"] = lpm.variable(unit="day")
-    events: Int[Array, " event 3"]  # Infected, infector, setting; empty unless recorded.
 
 
 def profile_of(params: Params) -> Float[Array, " day"]:
@@ -141,7 +149,9 @@ def init(population: Population, params: Params, draw: Draw) -> State:
     rates = [
         contacts / jnp.maximum(group.degree(), 1)
         for group, contacts in zip(
-            groups, (params.contacts_home, params.contacts_school, params.contacts_work), strict=True
+            groups,
+            (params.contacts_home, params.contacts_school, params.contacts_work),
+            strict=True,
         )
     ]
     infected = draw.bernoulli(params.seeded, "agent")

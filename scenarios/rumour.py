@@ -1,4 +1,4 @@
-"""A rumour (Maki & Thompson 1973): told to those who do not know it, dropped on meeting those who do.
+"""A rumour (Maki & Thompson 1973): told to whoever has not heard it, dropped at who has.
 
 Everybody meets others at random, at `contacts` per step; a spreader who meets an informed person
 stops telling with probability `boredom`. In the limit of short steps a share

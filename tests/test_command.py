@@ -384,12 +384,33 @@ def test_params_lists_role_value_baseline_bounds_and_unit(capsys, town):
 
 def test_check_reports_promises_and_memory(capsys, town, monkeypatch):
     seen = []
-    monkeypatch.setattr("lpm.command.check.check_scenario", seen.append)
+    monkeypatch.setattr("lpm.command.check.check_scenario", lambda *given: seen.append(given))
     code, out, _ = call(capsys, "check", town, "--agents", "2_000_000")
     assert code == 0
-    assert len(seen) == 1
+    assert [people.size for _, people in seen] == [500]
     assert "bytes of state" in out
     assert "2,000,000 agents need about" in out
+
+
+def test_check_takes_more_people_where_few_cannot_be_drawn(capsys, file, monkeypatch):
+    file.write_text(
+        FILE
+        + """
+
+def city(size, *, seed, capacity=None):
+    if size < 10_000:
+        raise lpm.DataError(f"a city has more than {size} people")
+    return lpm.Population.toy(size, seed=seed)
+
+scenario = scenario.replace(population=city)
+"""
+    )
+    seen = []
+    monkeypatch.setattr("lpm.command.check.check_scenario", lambda *given: seen.append(given))
+    assert call(capsys, "check", file)[0] == 0
+    assert [people.size for _, people in seen] == [10_000]
+    assert "a city has more than 600 people" in fails(capsys, "run", file, *SMALL)
+    assert names_in(".") == {"town.py"}
 
 
 def test_check_names_the_promise_that_is_broken(capsys, file):

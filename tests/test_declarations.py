@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import lpm
 from lpm import Array, Bool, Float, Int, Scalar
@@ -73,7 +72,9 @@ def test_a_value_outside_its_bounds_is_named_with_its_unit():
 
 
 def test_an_unknown_parameter_is_named_with_the_nearest_spelling():
-    with pytest.raises(ScenarioError, match=r"no parameter \[beta_hom\].*did you mean \[beta_home\]"):
+    with pytest.raises(
+        ScenarioError, match=r"no parameter \[beta_hom\].*did you mean \[beta_home\]"
+    ):
         Rates().replace(beta_hom=0.1)
     with pytest.raises(ScenarioError, match="is not a number"):
         Rates().replace(beta_home="much")
@@ -124,7 +125,9 @@ def test_numbers_spread_and_columns_are_padded_with_zeros(roomy_town):
 
 def test_a_wrong_dtype_or_length_is_named(town):
     state = make(town)
-    with pytest.raises(ScenarioError, match=r"Town.infectious is declared Float\[agent\] but is bool"):
+    with pytest.raises(
+        ScenarioError, match=r"Town.infectious is declared Float\[agent\] but is bool"
+    ):
         state.replace(infectious=state.alive)
     with pytest.raises(ScenarioError, match=r"Town.infectious has 5 along axis 'agent', but Town"):
         state.replace(infectious=jnp.zeros(5))
@@ -241,7 +244,9 @@ def test_a_narrow_integer_stays_narrow_and_a_variable_keeps_its_dtype(town):
     assert state.persona.dtype == jnp.int8
     assert make(town, persona=np.arange(64.0)).persona.dtype == jnp.int32
     assert state.replace(persona=jnp.arange(64)).persona.dtype == jnp.int8
-    assert state.replace(infectious=state.infectious.astype(jnp.float16)).infectious.dtype == "float32"
+    assert (
+        state.replace(infectious=state.infectious.astype(jnp.float16)).infectious.dtype == "float32"
+    )
     assert state.replace(treasury=np.float64(3)).treasury.dtype == jnp.float32
     assert state.replace(t=5).t.dtype == jnp.int32
     with pytest.raises(ScenarioError, match=r"Town.t is declared Int\[\] but is float\[\]"):

@@ -209,4 +209,6 @@ def test_one_given_device_is_the_one_that_computes(town):
     chosen = jax.devices()[2]
     run = lpm.simulate(build(move), town, key=0, devices=[chosen])
     assert run.state.x.devices() == {chosen}
-    assert (run.observed["x"] == lpm.simulate(build(move), town, key=0, devices=1).observed["x"]).all()
+    assert (
+        run.observed["x"] == lpm.simulate(build(move), town, key=0, devices=1).observed["x"]
+    ).all()

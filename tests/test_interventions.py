@@ -4,11 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from lpm import Draw, Graph, Groups
-from lpm import interventions as act
+from lpm import Draw, Graph, Groups, interventions as act
 from lpm.errors import ScenarioError
 from lpm.launch import key_words
 

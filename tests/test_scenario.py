@@ -1,5 +1,8 @@
 """Scenario: what it refuses, its schedule, and processes that act now and then."""
 
+import subprocess
+import sys
+
 import jax.numpy as jnp
 import pytest
 
@@ -36,7 +39,9 @@ def observe(state, params):
 
 
 def build(*processes, **changes):
-    return lpm.Scenario(init, processes, observe, Params(), **({"steps": 8, "unit": "day"} | changes))
+    return lpm.Scenario(
+        init, processes, observe, Params(), **({"steps": 8, "unit": "day"} | changes)
+    )
 
 
 def run(scenario, town, **changes):
@@ -88,10 +93,42 @@ def test_a_baseline_must_fit_the_params():
         build(add, baseline={"rat": 0})
     with pytest.raises(ScenarioError, match="rate = 2 is outside"):
         build(add, baseline={"rate": 2})
-    with pytest.raises(ScenarioError, match="processes must be a tuple"):
-        build(add).replace(processes=add)
-    with pytest.raises(ScenarioError, match="observe must be a function, not dict"):
-        build(add).replace(observe={})
+
+
+_WRONG_TYPES = """
+import lpm
+from tests.plain import decay
+
+def message(run):
+    try:
+        run()
+    except lpm.ScenarioError as error:
+        print(error)
+
+fall = decay.processes[0]
+message(lambda: decay.replace(processes=fall))
+message(lambda: decay.replace(observe={}))
+message(lambda: decay.replace(params={}))
+message(lambda: lpm.every("week", fall))
+message(lambda: lpm.every(2.5, fall))
+message(lambda: lpm.simulate(decay, 100, key=0))
+message(lambda: lpm.simulate(decay, lpm.Population.toy(8), key=0, every=2.5))
+"""
+
+
+def test_wrong_types_are_named_where_no_checker_stands_in_between():
+    done = subprocess.run(
+        [sys.executable, "-c", _WRONG_TYPES], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [
+        "processes must be a tuple: write (process,) for a single one",
+        "observe must be a function, not dict",
+        "params must be a lpm.Params, not dict",
+        "every('week', ...): give a whole number of steps, at least 1",
+        "every(2.5, ...): give a whole number of steps, at least 1",
+        "population is a int, not a lpm.Population",
+        "every = 2.5; give a whole number of steps, at least 1",
+    ]
 
 
 def test_observe_must_name_arrays(town):

@@ -1,4 +1,4 @@
-"""simulate and ensemble: repeatable, observed as promised, faults in words, gradients that cross."""
+"""simulate and ensemble: repeatable, observed as promised, with faults in words and gradients."""
 
 import subprocess
 import sys
@@ -122,7 +122,9 @@ def test_resident_memory_does_not_grow_with_the_number_of_steps():
         "lpm.simulate(s, town, key=0, steps=100); a = peak()\n"
         "lpm.simulate(s, town, key=0, steps=1000); print(peak() - a)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     # 900 further states of two floats an agent would be 1.4 GB; allocators keep some slack.
     assert int(done.stdout) < 60_000, "kilobytes"
 
@@ -150,12 +152,12 @@ def test_a_variable_that_leaves_its_bounds_is_named_with_the_day(town):
         lpm.simulate(broken, town, key=0, debug=True)
     run = lpm.simulate(broken, town, key=0, throw=False)
     assert run.faults["well"] == 4
-    with pytest.raises(SimulationError, match="State.trait was not finite at day 3"):
+    with pytest.raises(SimulationError, match=r"State.trait was not finite at day 3"):
         lpm.simulate(decay.replace(processes=(divide,)), town, key=0)
 
 
 def test_bad_arguments_are_named(town):
-    with pytest.raises(SimulationError, match="give an int or a jax.random.key"):
+    with pytest.raises(SimulationError, match=r"give an int or a jax.random.key"):
         lpm.simulate(decay, town, key=None)
     with pytest.raises(SimulationError, match=r"use lpm\.ensemble"):
         lpm.simulate(decay, town, key=jax.random.split(jax.random.key(0), 2))

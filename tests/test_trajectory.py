@@ -47,7 +47,7 @@ def test_an_observable_named_as_a_key_keeps_its_name(town):
     towns = [town, lpm.Population.toy(64, seed=5)]
     run = lpm.ensemble(decay.replace(observe=observe), towns, keys=[0, 1])
     frame = run.frame()
-    assert frame.columns == ["population_index", "run", "day_index", "population", "day"]
+    assert frame.columns == ["population_index", "run", "day_index", "day", "population"]
     assert (frame["population"] == 64).all()
     assert frame["population_index"].to_list() == [0] * 20 + [1] * 20
     assert frame["day_index"].to_list() == list(range(1, 11)) * 4

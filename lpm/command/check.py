@@ -5,13 +5,16 @@ from typing import Any
 
 from rich.console import Console
 
-from ..errors import ScenarioError
+from ..errors import DataError, ScenarioError
+from ..population import Population
+from ..scenario import Scenario
 from ..testing import check_scenario
 from .memory import measure, verdict
 from .run import agents_of
 from .scenarios import load
 
 _MANY = 1_000_000
+_FEW, _MORE = 500, 10_000  # People to check with; the second where the first are too few.
 
 
 def add_check(commands: Any) -> None:
@@ -34,7 +37,7 @@ def check(options: argparse.Namespace, console: Console) -> None:
     loaded = load(options.scenario)
     scenario = loaded.scenario
     try:
-        check_scenario(scenario)
+        check_scenario(scenario, _small_town(scenario))
     except AssertionError as error:
         raise ScenarioError(f"{loaded.path}: {error}") from error
     console.print(
@@ -51,3 +54,11 @@ def check(options: argparse.Namespace, console: Console) -> None:
     )
     fits, told = verdict(need, agents)
     console.print(f"{told}: {'it fits' if fits else 'it does not fit'}", highlight=False)
+
+
+def _small_town(scenario: Scenario[Any, Any]) -> Population:
+    """The fewest people a scenario's population can be made of, of two sizes."""
+    try:
+        return scenario.population(_FEW, seed=1)
+    except DataError:
+        return scenario.population(_MORE, seed=1)

@@ -120,7 +120,9 @@ def test_measures_lower_the_epidemic_with_the_same_luck():
         "tracing": {"testing": 0.9, "compliance": 0.95, "test_delay": 0, "tracing": 0.8},
         "vaccine": {"doses": 0.02, "vaccine_start": 0},
     }.items():
-        params = epidemic.scenario.params.replace(**(epidemic.BASELINE | {"seeded": 1e-3} | changes))
+        params = epidemic.scenario.params.replace(
+            **(epidemic.BASELINE | {"seeded": 1e-3} | changes)
+        )
         run = lpm.ensemble(
             epidemic.scenario, population, keys=keys, params=params, every=180, keep_state=False
         )

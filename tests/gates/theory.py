@@ -36,6 +36,27 @@ def extinction(generating: Callable[[float], float]) -> float:
     return q
 
 
+def reed_frost_mean(reproduction: float, size: int, most: int = 2000) -> float:
+    """Mean number ever infected from one case below the threshold, among `size` people.
+
+    For a fixed infectious period: the infected have their turn one by one, each infects each of
+    those left with the same chance, and the outbreak ends when all have had theirs.
+    """
+    chance = -np.expm1(-reproduction / size)
+    infected = np.zeros(most)
+    infected[1] = 1.0
+    left = size - np.arange(most)
+    mean = 0.0
+    for turn in range(1, most):
+        after, term = np.zeros(most), infected * (1 - chance) ** left
+        for caught in range(16):
+            after[caught:] += term[: most - caught]
+            term = term * (left - caught) / (caught + 1) * chance / (1 - chance)
+        mean, infected = mean + turn * after[turn], after
+        infected[turn] = 0.0
+    return float(mean)
+
+
 def poisson_offspring(reproduction: float) -> Callable[[float], float]:
     """Offspring after a fixed infectious period."""
     return lambda s: float(np.exp(-reproduction * (1 - s)))
@@ -55,12 +76,17 @@ def geometric_offspring(reproduction: float, period: float) -> Callable[[float],
 def step_growth(offspring: np.ndarray) -> float:
     """Growth r per step with 1 = sum_k offspring[k] exp(-r k), k = 1, 2, ... steps (Lotka)."""
     k = np.arange(1, len(offspring) + 1)
-    return brentq(lambda r: np.sum(offspring * np.exp(-r * k)) - 1, -2, 3, xtol=1e-14)
+    return brentq(lambda r: np.sum(offspring * np.exp(-r * k)) - 1, -0.01, 3, xtol=1e-14)
 
 
-def geometric_profile(rate: float, stop: float, steps: int = 2000) -> np.ndarray:
+def geometric_profile(rate: float, stop: float, steps: int = 400) -> np.ndarray:
     """Expected infections in step 1, 2, ... after one's own; infectious until stopped."""
     return rate * (1 - stop) ** np.arange(steps)
+
+
+def fixed_profile(rate: float, period: int) -> np.ndarray:
+    """The same after a fixed infectious period."""
+    return np.full(period, rate)
 
 
 def seir_profile(beta: float, sigma: float, gamma: float, day: float) -> np.ndarray:

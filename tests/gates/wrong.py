@@ -52,9 +52,7 @@ def sir_recover_then_infect(state: sir.State, params: sir.Params, draw: Draw) ->
         (state.work, params.beta_work, infectious),
     ]
     infected = lpm.infections(draw, state.susceptible, contacts)
-    return state.replace(
-        susceptible=state.susceptible - infected, infectious=infectious + infected
-    )
+    return state.replace(susceptible=state.susceptible - infected, infectious=infectious + infected)
 
 
 def network_infect_then_recover(
