@@ -205,7 +205,7 @@ def test_an_integer_parameter_is_never_rounded_in_silence():
 
 
 def test_parameters_along_one_axis_agree_in_length():
-    with pytest.raises(ScenarioError, match="has 2 along axis 'age', but Ages.contacts has 3"):
+    with pytest.raises(ScenarioError, match=r"has 2 along axis 'age', but Ages.contacts has 3"):
         Ages().replace(order=[0, 1])
     both = Ages().replace(order=[0, 1], contacts=[1.0, 2.0])
     assert both.variants() is None

@@ -101,6 +101,15 @@ def test_rows_name_an_observable_once(both):
     assert "standard error" in reading(summarise(*both))
 
 
+def test_a_single_run_claims_no_range_and_no_error(people):
+    shared = {"keys": [0], "steps": 5, "keep_state": False}
+    policy = lpm.ensemble(scenario, people, params=CLOSED, **shared)
+    found = summarise(policy, lpm.ensemble(scenario, people, **shared))
+    assert "±" not in "".join(cell for row in rows(found) for cell in row.values())
+    assert reading(found).startswith("A single run")
+    assert "value" in rows(summarise(policy))[0]
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

@@ -162,6 +162,8 @@ def rows(findings: Sequence[Finding]) -> list[dict[str, str]]:
     compared = any(f.baseline is not None for f in findings)
     paired = all(f.paired for f in findings)
     table, before = [], ""
+    single = all(np.isnan(f.policy.error) for f in findings)
+    alone = "value" if single else "mean (5-95% of runs)"
     for finding in findings:
         cells = {
             "observable": "" if finding.observable == before else words(finding.observable),
@@ -169,7 +171,7 @@ def rows(findings: Sequence[Finding]) -> list[dict[str, str]]:
         }
         if compared:
             cells["baseline"] = _with_band(finding.baseline)
-        cells["policy" if compared else "mean (5-95% of runs)"] = _with_band(finding.policy)
+        cells["policy" if compared else alone] = _with_band(finding.policy)
         if compared:
             title = "difference, same luck" if paired else "difference"
             cells[title] = _with_error(finding.difference)
@@ -180,6 +182,8 @@ def rows(findings: Sequence[Finding]) -> list[dict[str, str]]:
 
 def reading(findings: Sequence[Finding]) -> str:
     """How to read the cells of `rows`."""
+    if all(np.isnan(f.policy.error) for f in findings):
+        return "A single run: how much of this is luck cannot be told; give more runs."
     told = "Mean over the runs, in brackets their 5-95% range."
     if any(f.difference is not None for f in findings):
         told += " The difference is policy less baseline, ± its standard error."
@@ -204,7 +208,9 @@ def _with_error(estimate: Estimate | None) -> str:
     if estimate is None:
         return "-"
     sign = "+" if estimate.mean > 0 else ""
-    if not np.isfinite(estimate.error) or estimate.error == 0:
+    if not np.isfinite(estimate.error):
+        return f"{sign}{number(estimate.mean)}"
+    if estimate.error == 0:
         return f"{sign}{number(estimate.mean)} ± {number(estimate.error)}"
     decimals = 1 - int(np.floor(np.log10(estimate.error)))
     if decimals > 6:

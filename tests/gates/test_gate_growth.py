@@ -23,8 +23,8 @@ def growth(cases: np.ndarray, first: int, rate: float) -> float:
 
 
 def sir_cases(scenario: lpm.Scenario) -> np.ndarray:
-    changes = {"R0": R0, "period": PERIOD, "seeded": 0.001}
-    return setting.runs(scenario, 1_000_000, 24, 9, **changes).observed["infectious"]
+    changes = {"R0": R0, "period": PERIOD, "seeded": 0.0004}
+    return setting.runs(scenario, 1_000_000, 40, 9, **changes).observed["infectious"]
 
 
 def test_growth_is_that_of_the_steps_own_renewal_equation(report):
@@ -107,7 +107,7 @@ def test_an_outbreak_from_one_case_is_large_as_often_as_a_branching_process_surv
     }
     survive = {name: 1 - theory.extinction(law) for name, law in laws.items()}
     scenario = km.fixed if kind == "fixed" else km.scenario
-    cases = outbreaks(scenario, 1000, 4000, 60, R0=R0, period=3)
+    cases = outbreaks(scenario, 1024, 4096, 60, R0=R0, period=3)
     # Final sizes are near 0 or near 80 %; none lies between.
     large = float((cases > 200).mean())
     report("share of large outbreaks", large, survive[kind])
