@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -13,8 +14,8 @@ def people(number: int) -> lpm.Population:
     return lpm.Population({"age": np.zeros(number, np.float32)})
 
 
-def keys(number: int, first: int = 0) -> list[int]:
-    return list(range(first, first + number))
+def keys(number: int, seed: int = 0) -> jax.Array:
+    return jax.random.split(jax.random.key(seed), number)
 
 
 def runs(scenario: lpm.Scenario, size: int, number: int, steps: int, **changes: float):

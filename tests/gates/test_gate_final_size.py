@@ -24,7 +24,7 @@ def attack_rates(scenario: lpm.Scenario, reproduction: float, runs: int = RUNS) 
     run = lpm.ensemble(
         scenario,
         setting.people(PEOPLE),
-        keys=setting.keys(runs, first=round(100_000 * reproduction)),
+        keys=setting.keys(runs, seed=round(10 * reproduction)),
         params=scenario.params.replace(R0=reproduction, period=PERIOD, seeded=SEEDED),
         steps=steps,
         keep_state=False,

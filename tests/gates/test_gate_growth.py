@@ -23,8 +23,8 @@ def growth(cases: np.ndarray, first: int, rate: float) -> float:
 
 
 def sir_cases(scenario: lpm.Scenario) -> np.ndarray:
-    changes = {"R0": R0, "period": PERIOD, "seeded": 0.0004}
-    return setting.runs(scenario, 1_000_000, 40, 9, **changes).observed["infectious"]
+    changes = {"R0": R0, "period": PERIOD, "seeded": 0.0006}
+    return setting.runs(scenario, 1_000_000, 64, 9, **changes).observed["infectious"]
 
 
 def test_growth_is_that_of_the_steps_own_renewal_equation(report):
