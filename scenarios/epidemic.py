@@ -206,14 +206,14 @@ def test_and_trace(state: State, params: Params, draw: Draw) -> State:
         specificity=params.specificity,
     )
     # A result is known on the whole day `isolate_from`; half days mark who was traced.
-    known = (state.isolate_from == state.t).astype(jnp.float32)
-    contacts = [(state.home, params.tracing), (state.work, params.tracing)]
-    reached = act.traced(draw, known, contacts)
     free = (state.t >= state.isolate_from + params.isolation) & (state.dead == 0)
     comply = free * draw.bernoulli(params.compliance, "agent")
-    since = jnp.where(comply * reached > 0, state.t + 0.5, state.isolate_from)
     due = state.t + jnp.round(params.test_delay)
-    since = jnp.where(comply * confirmed > 0, due, since)
+    since = jnp.where(comply * confirmed > 0, due, state.isolate_from)
+    known = (since == state.t).astype(jnp.float32)
+    contacts = [(state.home, params.tracing), (state.work, params.tracing)]
+    reached = act.traced(draw, known, contacts)
+    since = jnp.where(comply * (1 - confirmed) * reached > 0, state.t + 0.5, since)
     return state.replace(isolate_from=since)
 
 

@@ -100,7 +100,7 @@ calls: list[int] = []
         (sound.replace(observe=count_empty), "more empty slots"),
         (sound.replace(processes=(shuffled,)), "more empty slots"),
         (sound.replace(processes=(counted,)), "differs by"),
-        (sound.replace(processes=(branching,)), "Concret|concrete"),
+        (sound.replace(processes=(branching,)), "asks for the value of a traced array"),
         (sound.replace(processes=(rooted,)), "gradient by Params.rate is not finite"),
         (sound.replace(processes=(forgetful,)), "must return a State"),
     ],

@@ -126,13 +126,13 @@ def epidemic(
         positive = onset * p.testing * p.sensitivity
         positive += well * p.screening * (1 - p.specificity)
         confirmed = rng.random(n, np.float32) < positive
+        comply = (t >= since + p.isolation) & (dead == 0)
+        comply &= rng.random(n, np.float32) < p.compliance
+        since = np.where(comply & confirmed, np.float32(t + np.round(p.test_delay)), since)
         known = (since == t).astype(np.float32)
         missed = group_sum(groups[0], counts[0], known) + group_sum(groups[2], counts[2], known)
         reached = rng.random(n, np.float32) < 1 - (1 - min(p.tracing, 1 - 1e-6)) ** missed
-        comply = (t >= since + p.isolation) & (dead == 0)
-        comply &= rng.random(n, np.float32) < p.compliance
-        since = np.where(comply & reached, np.float32(t + 0.5), since)
-        since = np.where(comply & confirmed, np.float32(t + np.round(p.test_delay)), since)
+        since = np.where(comply & ~confirmed & reached, np.float32(t + 0.5), since)
         infectivity = infected * profile[day.astype(np.int32)]
         outside = 1 - ((t >= since) & (t < since + p.isolation)).astype(np.float32)
         closed = p.school_closure * (p.closure_start <= t < p.closure_end)

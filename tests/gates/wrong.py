@@ -67,6 +67,12 @@ def network_infect_then_recover(
     )
 
 
+def coarse_coin(draw: Draw, p: lpm.Scalar, axis: str) -> lpm.Array:
+    """A coin from a uniform number of 24 bits, as float32 generators make them."""
+    word = draw.integers(axis, 0, 2**24)
+    return (word.astype(jnp.float32) * jnp.float32(2.0**-24) < p).astype(jnp.float32)
+
+
 def reinfect(state: epidemic.State, params: epidemic.Params, draw: Draw) -> epidemic.State:
     """The recovered and the dead can be infected like the susceptible."""
     return epidemic.transmit(state.replace(susceptible=1 - state.infected), params, draw)
