@@ -1,0 +1,1 @@
+"""Weights for survey records so that zones come out as published."""
