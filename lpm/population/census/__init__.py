@@ -1,0 +1,1 @@
+"""Survey and census files as downloaded, and the fitting problem they make."""
