@@ -9,6 +9,8 @@ from lpm.errors import DataError, listing
 
 RESERVED = ("alive", "slot", "size", "capacity")
 NONE = -1
+# Kept as given, for memory, and read as int32: models would overflow them without a word.
+NARROW = (np.int8, np.int16)
 _MOST_GROUPS = 1_000_000
 
 
@@ -31,7 +33,7 @@ def check_names(columns: Mapping[str, Any]) -> None:
 
 
 def settle(name: str, values: Any) -> np.ndarray:
-    """One column as float32, int32 or bool, checked.
+    """One column as it is kept, checked: float32, int32, int8 or int16 if given so, or bool.
 
     Raises:
         DataError: not one value per person, text, missing or not finite values, or a bad id.
@@ -52,9 +54,16 @@ def settle(name: str, values: Any) -> np.ndarray:
         return _settle_id(name, values)
     if values.dtype.kind == "f":
         return values.astype(np.float32)
+    if values.dtype in NARROW:
+        return values
     limits = np.iinfo(np.int32)
     _check(name, values, (values < limits.min) | (values > limits.max), "does not fit 32 bits")
     return values.astype(np.int32)
+
+
+def widened(values: Any) -> Any:
+    """Narrow whole numbers, on the host or traced, as int32; other values as they are."""
+    return values.astype(np.int32) if values.dtype in NARROW else values
 
 
 def padded(name: str, values: np.ndarray, capacity: int) -> np.ndarray:

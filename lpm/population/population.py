@@ -15,7 +15,7 @@ from lpm.axes import Array
 from lpm.errors import DataError, listing, unknown
 from lpm.networks import Groups
 
-from .columns import check_names, checked_capacity, checked_slot, is_id, padded, settle
+from .columns import check_names, checked_capacity, checked_slot, is_id, padded, settle, widened
 from .mixing import contact_counts
 from .overview import as_frame, as_html, as_text
 from .tables import read_people
@@ -32,9 +32,10 @@ else:
 class Population:
     """People on the host: named columns padded to `capacity`, and the groups and ties among them.
 
-    Rows 0 to `size - 1` hold people, the rest are empty. Columns are float32, int32 or bool; a
-    column whose name ends in `_id` says which group a person belongs to, with -1 for none. Empty
-    rows hold -1 in those and zero elsewhere. Nothing here changes after it is built.
+    Rows 0 to `size - 1` hold people, the rest are empty. Columns are float32, int32 or bool; those
+    given as int8 or int16 are kept so, and are int32 when read. A column whose name ends in `_id`
+    says which group a person belongs to, with -1 for none. Empty rows hold -1 in those and zero
+    elsewhere. Nothing here changes after it is built.
 
     Attributes:
         size: number of people.
@@ -196,7 +197,7 @@ class Population:
         """
         if name not in self._columns:
             raise DataError(_no_such("column", name, self._columns))
-        return self._given[name]
+        return widened(self._given[name])
 
     def host(self, name: str) -> Shaped[np.ndarray, " person"]:
         """A column of the people alone, as NumPy, also where `init` is being traced.
@@ -205,7 +206,7 @@ class Population:
             DataError: no such column.
         """
         self[name]
-        return self._columns[name][: self.size]
+        return widened(self._columns[name][: self.size])
 
     def groups(self, column: str) -> Groups:
         """The network of people who share a value of `column`, such as `household_id`.
@@ -349,7 +350,7 @@ class Population:
         groups = self.num_groups(column)
         if isinstance(class_of, str):
             self[class_of]
-            class_of = self._columns[class_of]
+            class_of = widened(self._columns[class_of])
         class_of = np.asarray(class_of)[: self.size]
         return contact_counts(self._columns[column][: self.size], groups, class_of, num_classes)
 
@@ -357,7 +358,8 @@ class Population:
     def fingerprint(self) -> str:
         """Twelve hex digits that change when a name, a value or a tie does; not with capacity."""
         digest = hashlib.sha256()
-        for name, values in {**self._people(), "slot": self._host_slot[: self.size]}.items():
+        for name, kept in {**self._people(), "slot": self._host_slot[: self.size]}.items():
+            values = widened(kept)
             digest.update(f"{name} {values.dtype} {len(values)};".encode())
             digest.update(np.ascontiguousarray(values).data)
         for name, network in self._networks.items():
@@ -368,7 +370,8 @@ class Population:
 
     def frame(self) -> pl.DataFrame:
         """One row per person with `slot` first; codes with labels come back as text."""
-        return as_frame(self._people(), self._host_slot[: self.size], self.labels)
+        people = {name: widened(values) for name, values in self._people().items()}
+        return as_frame(people, self._host_slot[: self.size], self.labels)
 
     def __repr__(self) -> str:
         return as_text(self._title(), self._people(), self.labels)

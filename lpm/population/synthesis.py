@@ -116,15 +116,22 @@ def draw_ages(
 
 
 def quarters_units(
-    age: Int[np.ndarray, " person"], borough: Int[np.ndarray, " person"]
+    age: Int[np.ndarray, " person"],
+    borough: Int[np.ndarray, " person"],
+    sort: Int[np.ndarray, " person"] | None = None,
 ) -> Int[np.ndarray, " person"]:
-    """Units of about `UNIT` residents of one borough, by age class (under 18, 18-64, 65 up)."""
-    kind = borough * 3 + np.digitize(age, (18, 65))
+    """Units of about `UNIT` residents of one borough, by age class (under 18, 18-64, 65 up).
+
+    Where a `sort` of quarters is given, such as institutional or not, a unit is of one sort.
+    """
+    kind = borough.astype(np.int64) * 3 + np.digitize(age, (18, 65))
+    if sort is not None:
+        kind = kind * (int(sort.max(initial=0)) + 1) + sort
+    _, kind, residents = np.unique(kind, return_inverse=True, return_counts=True)
+    units = np.maximum(1, np.rint(residents / UNIT)).astype(np.int64)
+    order = np.argsort(kind, kind="stable")
+    of = kind[order]
+    rank = np.arange(len(of)) - (np.cumsum(residents) - residents)[of]
     unit = np.empty(len(age), np.int64)
-    first = 0
-    for each in np.unique(kind):
-        rows = np.flatnonzero(kind == each)
-        units = max(1, round(len(rows) / UNIT))
-        unit[rows] = first + np.arange(len(rows)) * units // len(rows)
-        first += units
+    unit[order] = (np.cumsum(units) - units)[of] + rank * units[of] // residents[of]
     return unit
