@@ -126,8 +126,8 @@ def _choose(titles: dict[str, str], kind: Kind, wanted: Collection[str] | None) 
 def _read(
     table: Table, chosen: dict[str, str], kind: Kind, titles: dict[str, str], *, replicates: bool
 ) -> pl.DataFrame:
-    schema = table.scan.collect_schema()
-    columns = [typed(source, name, schema[source]) for source, name in chosen.items()]
+    like = pl.DataFrame(schema=table.scan.collect_schema())
+    columns = [typed(source, name, like) for source, name in chosen.items()]
     gathered = gather(titles, kind.weight, table.name) if replicates else None
     if gathered is not None:
         columns.append(gathered)

@@ -59,9 +59,12 @@ def former(name: str) -> str:
     return f"{name} (in the dictionary of 2023)" if name in variables() else name
 
 
-def typed(source: str, name: str, dtype: pl.DataType) -> pl.Expr:
-    """Column `source` as numbers, codes of the dictionary's width, or text; blanks are null."""
-    column, variable = pl.col(source), variables().get(name)
+def typed(source: str, name: str, like: pl.DataFrame) -> pl.Expr:
+    """Column `source` as numbers, codes of the dictionary's width, or text; blanks are null.
+
+    `like` has the types of the file and need have no rows.
+    """
+    column, variable, dtype = pl.col(source), variables().get(name), like[source].dtype
     if dtype == pl.String:
         column = column.str.strip_chars()
         column = pl.when(column != "").then(column)
