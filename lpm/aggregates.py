@@ -17,7 +17,7 @@ def count(
 ) -> Scalar:
     """Sum of `x` over the agents in `where` (all of them if not given).
 
-    Floats are added in blocks of 1024 agents and the blocks as integers, so counts (whole numbers
+    Floats are added in blocks of up to 1024 agents and the blocks as integers, so counts (whole numbers
     up to 2**14) are exact far beyond 2**24 agents and do not depend on the order of adding, hence
     not on devices or empty slots. The result is the float32 nearest to that sum. Fractions, as
     under `mean_field`, are an ordinary float sum, as is a total of 2**31 or more. The derivative
@@ -66,15 +66,21 @@ def _partial_sums(number: int, x: Array, ids: Array | None) -> Array:
     """Float sums over blocks of agents, [block] or [block, segment]; one pass over the data."""
     n = x.shape[0]
     if ids is None:
-        whole = n - n % _BLOCK
-        blocks = jnp.sum(x[:whole].reshape(-1, _BLOCK), axis=1)
-        return jnp.append(blocks, jnp.sum(x[whole:]))
+        width = _block_width(n)
+        whole = n - n % width
+        blocks = jnp.sum(x[:whole].reshape(-1, width), axis=1)
+        return blocks if whole == n else jnp.append(blocks, jnp.sum(x[whole:]))
     blocks = -(-n // _SEGMENT_BLOCK)
     if blocks > 1:
         inside = (ids >= 0) & (ids < number)
         block = jnp.arange(n, dtype=ids.dtype) // _SEGMENT_BLOCK
         ids = jnp.where(inside, ids + number * block, -1)
     return jax.ops.segment_sum(x, ids, number * blocks).reshape(blocks, number)
+
+
+def _block_width(n: int) -> int:
+    """Agents in a block: the largest divisor of `n`, so that nothing is cut and copied, if any."""
+    return next((w for w in range(_BLOCK, _BLOCK // 8, -1) if n % w == 0), _BLOCK)
 
 
 def _exact_sum_plain(number: int, x: Array, ids: Array | None) -> Array:

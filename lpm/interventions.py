@@ -14,7 +14,8 @@ from .draw import Draw
 from .errors import ScenarioError
 from .networks import AbstractNetwork
 
-NEVER = -1e9  # A day long past: "not yet" for variables that hold the day of an event.
+# A step long past, "not yet", for variables that hold the step of an event. Fits 16 bits.
+NEVER = -30_000
 
 
 def window(t: Int[Array, ""], start: Number, end: Number) -> Scalar:
@@ -105,7 +106,7 @@ def away(
 
 def dose_protection(
     t: Int[Array, ""],
-    first_dose: Float[Array, " agent"],
+    first_dose: Float[Array, " agent"] | Int[Array, " agent"],
     *,
     interval: Number,
     onset: Number,

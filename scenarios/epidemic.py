@@ -91,7 +91,7 @@ class State(lpm.State):
     infected: Float[Array, " agent"] = lpm.variable(within=(0, 1))
     dead: Float[Array, " agent"] = lpm.variable(within=(0, 1))
     day: Float[Array, " agent"] = lpm.variable(within=(0, epi.LONGEST), unit="day of infection")
-    first_dose: Float[Array, " agent"] = lpm.variable(unit="day")
+    first_dose: Int[Array, " agent"] = lpm.variable(within=(act.NEVER, 32_767), unit="day")
     isolate_from: Float[Array, " agent"] = lpm.variable(unit="day")
 
 
@@ -168,7 +168,7 @@ def init(population: Population, params: Params, draw: Draw) -> State:
         home_rate=rates[0],
         school_rate=rates[1],
         work_rate=rates[2],
-        borough=population["borough"],
+        borough=population["borough"].astype(jnp.int8),
         profile=profile_of(params),
         accepts=draw.uniform("agent") < params.willing,
         transmissibility=epi.solve_scale(
@@ -178,7 +178,7 @@ def init(population: Population, params: Params, draw: Draw) -> State:
         infected=infected,
         dead=0,
         day=infected,
-        first_dose=act.NEVER,
+        first_dose=jnp.full(population.capacity, act.NEVER, jnp.int16),
         isolate_from=act.NEVER,
         events=jnp.zeros((0, 3), jnp.int32),
     )
@@ -267,7 +267,7 @@ def observe(state: State, params: Params) -> dict[str, Array]:
     isolating = act.away(state.t, state.isolate_from, params.isolation)
     susceptible, infected = lpm.count(state.susceptible), lpm.count(state.infected)
     exposed, dead = lpm.count(latent), lpm.count(state.dead)
-    cell = state.borough * BANDS + state.community.class_of
+    cell = state.borough.astype(jnp.int32) * BANDS + state.community.class_of
     by_cell = lpm.count_by(new, cell, BOROUGHS * BANDS).reshape(BOROUGHS, BANDS)
     seen = {
         "susceptible": susceptible,

@@ -17,17 +17,14 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import lpm
 from lpm.engine import advance
-from lpm.launch import key_words, make_plan, start
-from lpm.segments import fit_rows
 from tests.benchmarks import loops
+from tests.benchmarks.compiled import NAMES, bytes_per_agent, compile_segment
 
 TARGETS = {"sir": 40e6, "epidemic": 15e6}
-NAMES = ("sir", "epidemic", "labour_tax", "opinion")
 
 
 def best(work: Callable[[], Any], repeat: int) -> tuple[float, Any]:
@@ -38,22 +35,6 @@ def best(work: Callable[[], Any], repeat: int) -> tuple[float, Any]:
         result = work()
         times.append(time.perf_counter() - began)
     return min(times), result
-
-
-def bytes_per_agent(scenario: lpm.Scenario, population: lpm.Population) -> float:
-    """Peak memory of the compiled segment that advances the run, over the number of slots."""
-    params, key = scenario.params, key_words(0)
-    plan = make_plan(scenario, params, "stop", False, 1, None)
-    plan, state = start(scenario, population, plan, params, key)
-    plan = fit_rows(plan, state, params)
-    moving, fixed = plan.split(state)
-    faults = jnp.full(len(plan.checks), -1, jnp.int32)
-    zero = jnp.int32(0)
-    lowered = advance.lower(plan, moving, fixed, zero, faults, params, key, zero)
-    memory = lowered.compile().memory_analysis()
-    peak = memory.argument_size_in_bytes + memory.temp_size_in_bytes
-    peak += memory.output_size_in_bytes - memory.alias_size_in_bytes
-    return peak / population.capacity
 
 
 def loop_of(name: str, scenario: Any, population: Any, steps: int) -> Callable[[int], Any]:
@@ -98,7 +79,7 @@ def measure(name: str, agents: int, steps: int, repeat: int) -> dict[str, Any]:
         "ratio": numpy_time / ours,
         "compile_s": first - ours,
         "traces": traces,
-        "bytes_per_agent": bytes_per_agent(scenario, population),
+        "bytes_per_agent": bytes_per_agent(compile_segment(scenario, population), agents),
         "target": TARGETS.get(name),
     }
 
