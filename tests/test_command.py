@@ -188,22 +188,38 @@ def test_a_folder_is_never_overwritten(capsys, town, here):
 
 def test_a_killed_run_resumes_bit_for_bit(capsys, town, here):
     size = ["--agents", "500", "--steps", "60000", "--runs", "2", "--set", "rate=1e-4"]
-    command = [sys.executable, "-m", "lpm", "run", str(town), *size, "--out", "killed"]
+    kill(["run", str(town), *size, "--out", "killed"], here / "killed/checkpoint/policy/runs-0")
+    assert not (here / "killed" / "report.html").exists(), "the run was over before the kill"
+    assert call(capsys, "run", "--resume", "killed")[0] == 0
+    assert call(capsys, "run", town, *size, "--out", "whole")[0] == 0
+    assert tables(here / "killed") == tables(here / "whole") != {}
+    assert names_in("killed") == names_in("whole")
+
+
+def test_a_killed_sweep_resumes_bit_for_bit(capsys, town, here):
+    size = ["--agents", "500", "--steps", "60000", "--runs", "2", "--set", "rate=1e-4,2e-4"]
+    kill(["sweep", str(town), *size, "--out", "killed"], here / "killed/checkpoint/runs-0")
+    assert not (here / "killed" / "sweep.parquet").exists(), "the sweep was over before the kill"
+    assert "--resume killed" in fails(capsys, "sweep", town, *size, "--out", "killed")
+    assert call(capsys, "sweep", "--resume", "killed")[0] == 0
+    assert call(capsys, "sweep", town, *size, "--out", "whole")[0] == 0
+    assert tables(here / "killed") == tables(here / "whole") != {}
+    assert Path("killed/sweep.parquet").read_bytes() == Path("whole/sweep.parquet").read_bytes()
+    assert names_in("killed") == names_in("whole") == {"sweep.json", "sweep.parquet", "trajectory"}
+
+
+def kill(words: list[str], saved: Path) -> None:
+    """Run a command and kill it at some moment after its first checkpoint in `saved`."""
     root = str(Path(lpm.__file__).parent.parent)
     environment = {**os.environ, "PYTHONPATH": root, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-m", "lpm", *words]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    saved = here / "killed" / "checkpoint" / "policy" / "runs-0"
     while process.poll() is None and not list(saved.glob("[0-9]*")):
         wait(process, 0.01)
     wait(process, random.uniform(0, 0.3))
     process.kill()
     process.wait()
     assert list(saved.glob("[0-9]*")), "killed without a checkpoint"
-    assert not (here / "killed" / "report.html").exists(), "the run was over before the kill"
-    assert call(capsys, "run", "--resume", "killed")[0] == 0
-    assert call(capsys, "run", town, *size, "--out", "whole")[0] == 0
-    assert tables(here / "killed") == tables(here / "whole") != {}
-    assert names_in("killed") == names_in("whole")
 
 
 def wait(process: subprocess.Popen, seconds: float) -> None:
@@ -430,6 +446,30 @@ def test_sweep_writes_one_row_per_point_and_run(capsys, town):
     part = table.filter((pl.col("rate") > 0.3) & (pl.col("limit") == 2))
     one = lpm.load("one/policy").observed["level"][:, -1]
     assert np.array_equal(part["level_end"].to_numpy(), one)
+
+
+def test_an_interrupted_sweep_says_how_to_go_on_and_goes_on(capsys, town, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    words = ["sweep", town, *SMALL, "--set", "rate=0.1,0.4", "--out", "out"]
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep_module, "ensemble", stop)
+        code, _, err = call(capsys, *words)
+    assert code == 130
+    assert "lpm sweep --resume out" in err
+    assert names_in("out") == {"sweep.json"}
+    assert "--runs 9 is not what" in fails(capsys, "sweep", "--resume", "out", "--runs", "9")
+    assert "leave out --set" in fails(capsys, "sweep", "--resume", "out", "--set", "rate=1")
+    assert call(capsys, "sweep", "--resume", "out")[0] == 0
+    before = Path("out/sweep.parquet").read_bytes()
+    assert "out is finished" in call(capsys, "sweep", "--resume", "out")[1]
+    assert Path("out/sweep.parquet").read_bytes() == before
+
+
+def test_sweep_resumes_sweeps_only(capsys, out):
+    assert "out holds no sweep.json" in fails(capsys, "sweep", "--resume", out)
+    assert "give a scenario" in fails(capsys, "sweep")
 
 
 def test_sweep_refuses_what_makes_no_grid(capsys, town):

@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import SimulationError
 
 _SPEC, _CHECKPOINT, _REPORT = "spec.json", "checkpoint", "report.html"
+SWEEP, TABLE = "sweep.json", "sweep.parquet"  # Record and result of a sweep.
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,16 @@ class Spec:
     lpm: str = ""
 
     @classmethod
-    def read(cls, folder: Path) -> "Spec":
-        """The record of a run folder.
+    def read(cls, folder: Path, record: str = _SPEC) -> "Spec":
+        """The record of a run folder, or of a sweep's.
 
         Raises:
             SimulationError: the folder holds none, or one that cannot be read.
         """
-        path = folder / _SPEC
+        path = folder / record
         if not path.is_file():
-            raise SimulationError(f"{folder} holds no {_SPEC}; give a folder that `lpm run` made")
+            verb = "sweep" if record == SWEEP else "run"
+            raise SimulationError(f"{folder} holds no {record}; give a folder `lpm {verb}` made")
         names = {f.name for f in fields(cls)}
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
@@ -49,9 +51,15 @@ class Spec:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where a run keeps its results; `checkpoint` is gone once it has finished."""
+    """Where a run keeps its results; `checkpoint` is gone once it has finished.
+
+    Attributes:
+        path: the folder.
+        last: the file that is written last.
+    """
 
     path: Path
+    last: str = _REPORT
 
     @classmethod
     def claim(cls, path: Path | None, name: str, spec: Spec, record: str = _SPEC) -> "RunFolder":
@@ -71,7 +79,7 @@ class RunFolder:
                 folder.mkdir(parents=True)
             except FileExistsError:
                 continue
-            whole = cls(folder)
+            whole = cls(folder, TABLE if record == SWEEP else _REPORT)
             whole.write(record, json.dumps(asdict(spec), indent=2) + "\n")
             return whole
         raise SimulationError(taken(tries[0]))
@@ -83,8 +91,8 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the report was written and the checkpoints were cleared away."""
-        return (self.path / _REPORT).is_file() and not self.checkpoint.exists()
+        """Whether the last file was written and the checkpoints were cleared away."""
+        return (self.path / self.last).is_file() and not self.checkpoint.exists()
 
     def write(self, name: str, content: str | bytes) -> Path:
         """Write a file under another name and rename it, so that it is there whole or not."""
@@ -126,5 +134,6 @@ def check_new(path: Path | None) -> None:
 
 def taken(path: Path) -> str:
     """Message for a folder that exists."""
-    again = f", or continue it with --resume {path}" if (path / _SPEC).is_file() else ""
+    begun = (path / _SPEC).is_file() or (path / SWEEP).is_file()
+    again = f", or continue it with --resume {path}" if begun else ""
     return f"{path} exists already; give --out the name of a new folder{again}"

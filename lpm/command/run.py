@@ -167,24 +167,36 @@ def _begin(options: argparse.Namespace) -> Job:
 def _resume(options: argparse.Namespace, console: Console) -> Job | None:
     folder = RunFolder(options.resume)
     spec = Spec.read(folder.path)
-    _check_same(options, spec)
+    check_same(options, spec, "spec.json")
     if folder.finished:
         console.print(f"{folder.path} is finished; see {folder.path / 'report.html'}")
         return None
-    loaded = load(spec.scenario)
-    if source_hash(loaded.scenario) != spec.scenario_sha256:
-        raise SimulationError(
-            f"{spec.scenario} has changed since {folder.path} was begun; start a new run"
-        )
+    loaded = load_unchanged(spec, folder.path)
     params = loaded.scenario.params.replace(**spec.changes)
     check_fits(loaded.scenario, params, spec.agents, spec.runs)
     population = loaded.scenario.population(spec.agents, seed=spec.seed)
     return Job(spec, loaded.scenario, params, loaded.legend, population, folder)
 
 
-def _check_same(options: argparse.Namespace, spec: Spec) -> None:
-    """Refuse options beside --resume that are not those of the run."""
-    where = f"{options.resume / 'spec.json'}"
+def load_unchanged(spec: Spec, folder: Path) -> Loaded:
+    """The scenario of a run that was begun in `folder`.
+
+    Raises:
+        SimulationError: it reads otherwise than it did then.
+    """
+    loaded = load(spec.scenario)
+    if source_hash(loaded.scenario) != spec.scenario_sha256:
+        raise SimulationError(f"{spec.scenario} has changed since {folder} was begun; start anew")
+    return loaded
+
+
+def check_same(options: argparse.Namespace, spec: Spec, record: str) -> None:
+    """Refuse options beside --resume that are not those of the run.
+
+    Raises:
+        SimulationError: names the option and what the `record` says.
+    """
+    where = f"{options.resume / record}"
     if options.scenario is not None:
         loaded = load(options.scenario)
         if str(loaded.path) != spec.scenario:
@@ -199,8 +211,8 @@ def _check_same(options: argparse.Namespace, spec: Spec) -> None:
         "steps": options.steps,
         "seed": options.seed,
         "runs": options.runs,
-        "every": options.every,
-        "no_baseline": options.no_baseline or None,
+        "every": getattr(options, "every", None),
+        "no_baseline": getattr(options, "no_baseline", False) or None,
     }
     for name, value in given.items():
         if value is not None and value != stored[name]:

@@ -1,7 +1,7 @@
 """`lpm sweep`: a grid of parameters, each over the same seeds, into one table."""
 
 import argparse
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,14 @@ from rich.console import Console
 
 from ..analysis.summary import Estimate, number, scalars, words
 from ..errors import LpmError, SimulationError
+from ..params import Params
+from ..population import Population
+from ..scenario import Scenario
 from ..simulation import ensemble
-from ..trajectory import Trajectory
-from .folder import RunFolder, check_new
+from ..trajectory import Trajectory, load as load_trajectory
+from .folder import SWEEP, TABLE, RunFolder, Spec, check_new
 from .memory import check_fits
-from .run import Interrupted, add_size, settle
+from .run import Interrupted, add_size, check_same, load_unchanged, settle
 from .scenarios import load
 from .tables import show
 from .values import grid
@@ -26,13 +29,34 @@ _MOST = 10_000
 def add_sweep(commands: Any) -> None:
     """Declare `lpm sweep`."""
     parser = commands.add_parser("sweep", help="run a grid of parameters", description=__doc__)
-    parser.add_argument("scenario", help="a file, or a name such as epidemic")
+    parser.add_argument("scenario", nargs="?", help="a file, or a name such as epidemic")
     add_size(parser)
     parser.add_argument(
         "--set", action="append", metavar="NAME=A,B,...", help="values to try; repeat for a grid"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
+    parser.add_argument("--resume", type=Path, metavar="DIR", help="continue an unfinished sweep")
     parser.set_defaults(act=sweep)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A sweep about to happen: the points, what runs at each, and where it goes."""
+
+    spec: Spec
+    scenario: Scenario[Any, Any]
+    population: Population
+    folder: RunFolder
+
+    @property
+    def cells(self) -> dict[str, list[Any]]:
+        """Value of each swept parameter at each point."""
+        return self.spec.changes
+
+    @property
+    def points(self) -> int:
+        """Number of points of the grid."""
+        return len(next(iter(self.cells.values())))
 
 
 def sweep(options: argparse.Namespace, console: Console) -> None:
@@ -40,44 +64,86 @@ def sweep(options: argparse.Namespace, console: Console) -> None:
 
     Raises:
         LpmError: anything that does not fit.
-        Interrupted: stopped by the user; a sweep starts anew.
+        Interrupted: stopped by the user; says how to go on.
     """
-    check_new(options.out)
-    loaded = load(options.scenario)
-    scenario = loaded.scenario
-    cells = grid(scenario.params, options.set or [])
-    variants = len(next(iter(cells.values())))
-    if variants > _MOST:
-        raise SimulationError(f"the grid has {variants:,} points; give at most {_MOST:,}")
-    params = scenario.params.replace(**{n: np.asarray(x) for n, x in cells.items()})
-    spec = replace(settle(options, loaded, params), changes=cells, compared=False)
-    total = variants * spec.runs
-    check_fits(scenario, scenario.params, spec.agents, total)
-    population = scenario.population(spec.agents, seed=spec.seed)
-    folder = RunFolder.claim(options.out, f"{scenario.name}-sweep", spec, "sweep.json")
+    todo = _resume(options, console) if options.resume else _begin(options)
+    if todo is None:
+        return
+    spec, folder, cells = todo.spec, todo.folder, todo.cells
     console.print(
-        f"{scenario.name}: {variants} points x {spec.runs} runs of {spec.agents:,} agents "
+        f"{todo.scenario.name}: {todo.points} points x {spec.runs} runs of {spec.agents:,} agents "
         f"-> {folder.path}",
         highlight=False,
         soft_wrap=True,
     )
     try:
-        keys = [spec.seed + i for i in range(spec.runs)]
-        trajectory = ensemble(
-            scenario, population, keys=keys, params=params, steps=spec.steps, keep_state=False
-        )
-    except (LpmError, KeyboardInterrupt) as error:
+        trajectory = _simulate(todo)
+    except LpmError:
         folder.discard_if_empty()
-        if isinstance(error, LpmError):
-            raise
-        raise Interrupted("interrupted; nothing was written") from None
-    trajectory.save(folder.path / "trajectory")
+        raise
+    except KeyboardInterrupt:
+        again = f"lpm sweep --resume {folder.path}"
+        raise Interrupted(f"interrupted; go on with: {again}") from None
     table = tabulate(trajectory, cells, spec.seed)
-    scratch = folder.path / ".sweep.part"
+    scratch = folder.path / f".{TABLE}.part"
     table.write_parquet(scratch)
-    scratch.rename(folder.path / "sweep.parquet")
+    scratch.rename(folder.path / TABLE)
+    folder.finish()
     show(console, _summary(table, list(cells), scalars(trajectory)))
-    console.print(f"table: {folder.path / 'sweep.parquet'}", highlight=False, soft_wrap=True)
+    console.print(f"table: {folder.path / TABLE}", highlight=False, soft_wrap=True)
+
+
+def _begin(options: argparse.Namespace) -> Grid:
+    if options.scenario is None:
+        raise SimulationError("give a scenario, such as `lpm sweep sir`, or --resume DIR")
+    check_new(options.out)
+    loaded = load(options.scenario)
+    scenario = loaded.scenario
+    cells = grid(scenario.params, options.set or [])
+    points = len(next(iter(cells.values())))
+    if points > _MOST:
+        raise SimulationError(f"the grid has {points:,} points; give at most {_MOST:,}")
+    params = _params(scenario, cells)
+    spec = replace(settle(options, loaded, params), changes=cells, compared=False)
+    check_fits(scenario, scenario.params, spec.agents, points * spec.runs)
+    population = scenario.population(spec.agents, seed=spec.seed)
+    folder = RunFolder.claim(options.out, f"{scenario.name}-sweep", spec, SWEEP)
+    return Grid(spec, scenario, population, folder)
+
+
+def _resume(options: argparse.Namespace, console: Console) -> Grid | None:
+    folder = RunFolder(options.resume, TABLE)
+    spec = Spec.read(folder.path, SWEEP)
+    check_same(options, spec, SWEEP)
+    if folder.finished:
+        console.print(f"{folder.path} is finished; see {folder.path / TABLE}")
+        return None
+    scenario = load_unchanged(spec, folder.path).scenario
+    grid = Grid(spec, scenario, scenario.population(spec.agents, seed=spec.seed), folder)
+    check_fits(scenario, scenario.params, spec.agents, grid.points * spec.runs)
+    return grid
+
+
+def _params(scenario: Scenario[Any, Any], cells: dict[str, list[Any]]) -> Params:
+    return scenario.params.replace(**{name: np.asarray(x) for name, x in cells.items()})
+
+
+def _simulate(todo: Grid) -> Trajectory:
+    """All runs, read back where they were finished before."""
+    spec, folder = todo.spec, todo.folder.path / "trajectory"
+    if folder.exists():
+        return load_trajectory(folder)
+    trajectory = ensemble(
+        todo.scenario,
+        todo.population,
+        keys=[spec.seed + i for i in range(spec.runs)],
+        params=_params(todo.scenario, todo.cells),
+        steps=spec.steps,
+        checkpoint=todo.folder.checkpoint,
+        keep_state=False,
+    )
+    trajectory.save(folder)
+    return trajectory
 
 
 def tabulate(trajectory: Trajectory, cells: dict[str, list[Any]], seed: int) -> pl.DataFrame:
