@@ -1,0 +1,196 @@
+"""Populations from replicate weights and redrawn margins, against closed forms."""
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+import lpm
+from lpm.analysis.variance_split import split_values
+from lpm.errors import DataError
+from lpm.population.replicates import (
+    absent_records,
+    population_scale,
+    redrawn_problems,
+    replicate_populations,
+    replicate_problems,
+    replicate_weights,
+)
+from lpm.population.sample import Sample
+from lpm.population.seeds import generator
+from lpm.population.variance import jackknife, successive_differences
+from lpm.population.weighting.problem import Fitted, Level, Problem
+
+KIND = np.repeat([0, 1], [12, 20])
+
+
+def problem(target=(600.0, 400.0), error=(0.0, 0.0)) -> Problem:
+    """One zone whose 1,000 homes are of two kinds, and 32 records."""
+    level = Level(
+        "tract", ("A",), ("kind 0", "kind 1"), np.eye(2)[KIND], np.array([target]),
+        np.array([error]), np.zeros(1, int),
+    )  # fmt: skip
+    return Problem(np.full(32, 31.25), (level,))
+
+
+def fit(given: Problem) -> Fitted:
+    """Post-stratification: the exact answer where each record is in one control."""
+    level = given.levels[0]
+    found = given.prior @ level.incidence
+    weights = given.prior * (level.incidence @ (level.target[0] / found))
+    nothing = pl.DataFrame()
+    return Fitted(given, weights[None], np.zeros(1), infeasible=nothing, reconciled=nothing)
+
+
+def deleted() -> np.ndarray:
+    """Delete-one jackknife weights of the design weights."""
+    return (1 - np.eye(32)) * 31.25 * 32 / 31
+
+
+def draw(fitted: Fitted, seed: int) -> lpm.Population:
+    """About 60 homes, whole, systematically along the running sum of the weights."""
+    steps = fitted.weights[0] * 60 / fitted.weights[0].sum()
+    points = np.arange(60) + generator(seed).random()
+    record = np.searchsorted(np.cumsum(steps), np.minimum(points, steps.sum() - 1e-9))
+    return lpm.Population({"household_id": np.arange(60), "record": record})
+
+
+def test_refitted_replicates_have_the_error_of_a_post_stratified_mean():
+    x = generator(1).lognormal(size=32)
+    theta = fit(problem()).weights[0] @ x / 1000
+    again = [fit(each).weights[0] @ x / 1000 for each in replicate_problems(problem(), deleted())]
+    error = math.sqrt(jackknife(32) * sum((t - theta) ** 2 for t in again))
+    # Without record i of stratum h its mean moves by (mean - x_i) / (n_h - 1).
+    known = sum(
+        share**2 * np.sum((y - y.mean()) ** 2) / (len(y) - 1) ** 2
+        for y, share in ((x[:12], 0.6), (x[12:], 0.4))
+    )
+    assert error == pytest.approx(math.sqrt(known * 31 / 32))
+    assert [fit(p).weights[0][KIND == 0].sum() for p in replicate_problems(problem(), deleted())] \
+        == pytest.approx([600] * 32)  # fmt: skip
+
+
+def test_populations_come_one_at_a_time_with_seeds_of_their_own():
+    asked: list[int] = []
+
+    def noted(fitted, seed):
+        asked.append(seed)
+        return draw(fitted, seed)
+
+    towns = replicate_populations(replicate_problems(problem(), deleted()), fit, noted, seed=7)
+    assert asked == []
+    first = next(towns)
+    assert asked == [7]
+    # The record left out is not drawn, and the kinds keep their shares.
+    assert 0 not in first["record"]
+    assert np.sum(KIND[first["record"]] == 0) in (35, 36, 37)
+    assert len(list(towns)) == 31
+    assert asked == list(range(7, 39))
+
+
+def test_weights_of_zero_or_less_leave_a_record_out_or_at_the_floor():
+    weights = deleted()[:2]
+    weights[1, 5] = -3.0
+    out, floored = (
+        [p.prior for p in replicate_problems(problem(), weights, floor=floor)]
+        for floor in (0.0, 0.01)
+    )
+    assert (out[0][0], out[1][1], out[1][5]) == (0, 0, 0)
+    assert (floored[0][0], floored[1][5]) == (0.3125, 0.3125)
+    assert floored[0][1] == weights[0, 1]
+    table = absent_records(weights)
+    assert table["zero"].to_list() == [1, 1]
+    assert table["negative"].to_list() == [0, 1]
+    assert table["share"].to_list() == [1 / 32, 2 / 32]
+
+
+def test_redrawn_totals_have_mean_and_error_of_the_published():
+    given = problem((600.0, 4.0), (25.0, 7.0))
+    drawn = np.array([p.levels[0].target[0] for p in redrawn_problems(given, 4_000, seed=3)])
+    assert (drawn >= 0).all()
+    # Five standard errors; the skewed one's variance has a heavy tail of its own.
+    assert np.abs(drawn.mean(axis=0) - [600, 4]) / ([25, 7] / np.sqrt(4_000)) == pytest.approx(
+        [0, 0], abs=5
+    )
+    assert drawn.std(axis=0) == pytest.approx([25, 7], rel=0.15)
+    assert abs(np.corrcoef(drawn.T)[0, 1]) < 5 / math.sqrt(4_000)
+
+
+def test_exact_and_empty_totals_stay_and_negative_ones_are_mirrored():
+    given = problem((600.0, 0.0), (0.0, 7.0))
+    assert all(p.levels[0].target.tolist() == [[600, 0]] for p in redrawn_problems(given, 5))
+    lost = problem((600.0, -40.0), (0.0, 5.0))
+    totals = [p.levels[0].target[0, 1] for p in redrawn_problems(lost, 200)]
+    assert max(totals) < 0
+    assert np.mean(totals) == pytest.approx(-40, abs=5 * 5 / math.sqrt(200))
+    again = [p.levels[0].target[0, 1] for p in redrawn_problems(lost, 200)]
+    assert totals == again
+
+
+def test_the_scale_turns_the_spread_of_replicates_into_the_variance_of_the_survey():
+    assert population_scale(80) == pytest.approx(4)
+    assert population_scale(50, 1 / 50) == 1
+    rng = generator(5)
+    # Successive differences: replicates lie half as far from the estimate as the truth does.
+    theta = 10 + 1.5 * rng.normal(size=400)[:, None] + 0.3 * rng.normal(size=(400, 6))
+    split = split_values(theta, ("population", "run"), population_scale=population_scale(80))
+    known = successive_differences(400) * np.sum((theta.mean(axis=1) - theta.mean()) ** 2)
+    noise = 4 * 0.3**2 / 6
+    assert split["variance"][0] == pytest.approx(known * 400 / 399 - noise, rel=0.01)
+
+
+def test_replicate_populations_run_as_an_ensemble():
+    towns = replicate_populations(
+        redrawn_problems(problem((600.0, 400.0), (60.0, 60.0)), 3), fit, draw
+    )
+
+    class Params(lpm.Params):
+        pass
+
+    class State(lpm.State):
+        kind: lpm.Float[lpm.Array, " agent"] = lpm.variable(within=(0, 1))
+
+    def init(population, params, draw):
+        return State.of(population, kind=1.0 * (population["record"] < 12))
+
+    def wait(state, params, draw):
+        return state.replace(kind=state.kind * (1 - draw.bernoulli(state.kind * 0.0)))
+
+    def observe(state, params):
+        return {"kind": lpm.share(state.kind, state.alive)}
+
+    still = lpm.Scenario(init, (wait,), observe, Params(), steps=1)
+    runs = lpm.ensemble(still, list(towns), keys=[0, 1])
+    assert runs.lead == ("population", "run")
+    shares = runs.observed["kind"][:, 0, 0]
+    assert len(set(shares.tolist())) > 1
+    assert shares == pytest.approx(0.6, abs=0.25)
+
+
+def test_weights_of_a_sample_put_households_before_quarters():
+    def rows(name, values):
+        return pl.DataFrame(
+            {"household_id": [name], "weight": [2.0], "replicates": [values]},
+            schema_overrides={"replicates": pl.Array(pl.Float64, len(values))},
+        )
+
+    homes, none = rows("1", [1.0, 3.0]), pl.DataFrame()
+    sample = Sample(homes, none, rows("2", [4.0, 0.0]))
+    assert replicate_weights(sample).tolist() == [[1, 4], [3, 0]]
+    assert replicate_weights(Sample(homes, none, none)).tolist() == [[1], [3]]
+    with pytest.raises(DataError, match="households have 2 replicate weights and quarters 1"):
+        replicate_weights(Sample(homes, none, rows("2", [4.0])))
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(DataError, match="are of 3 records; the problem has 32"):
+        replicate_problems(problem(), np.ones((2, 3)))
+    with pytest.raises(DataError, match="floor is 1"):
+        replicate_problems(problem(), deleted(), floor=1.0)
+    with pytest.raises(DataError, match="replicate 1 has weights that are not finite, or none"):
+        replicate_problems(problem(), np.stack([np.ones(32), np.zeros(32)]))
+    with pytest.raises(DataError, match="0 sets of totals"):
+        redrawn_problems(problem(), 0)
+    with pytest.raises(DataError, match="every total is exact"):
+        redrawn_problems(problem(), 3)
