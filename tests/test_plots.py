@@ -15,7 +15,8 @@ from lpm.analysis import (
     plot_overview,
 )
 from lpm.analysis.legend import Legend
-from lpm.analysis.plots import Picture, drawable, picture_of
+from lpm.analysis.picture import Picture, picture_of
+from lpm.analysis.plots import drawable
 from lpm.command.scenarios import load
 from lpm.errors import ScenarioError, SimulationError
 from lpm.trajectory import Provenance, Trajectory

@@ -6,7 +6,8 @@ from typing import Any
 
 from ..trajectory import Trajectory
 from .legend import Legend
-from .plots import Picture, picture_of, plot_overview
+from .picture import Picture, picture_of
+from .plots import plot_overview
 
 
 class LivePlot:

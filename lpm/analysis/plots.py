@@ -1,56 +1,27 @@
 """Figures of a run: one function each, no global state, colours that everyone can tell apart.
 
 Bold lines are medians over the runs, bands their 5-95% range; up to eight runs are drawn one by one
-as well. Colours after Okabe & Ito (2008).
+as well.
 """
 
-import io
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from ..errors import SimulationError, listing, unknown
 from ..trajectory import Trajectory
 from .legend import Legend
-from .summary import by_run, number, same_luck, scalars, words
+from .picture import COLOURS, INK, OTHER, SMALL, TEXT, Picture, make_plain
+from .summary import by_run, same_luck, scalars, words
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5C00")
-INK, GRID, OTHER = "#222222", "#dddddd", "#767676"
 _BAND = (0.05, 0.5, 0.95)
-_SMALL, _TEXT, _TITLE = 8, 9, 10
 _PANEL = (2.7, 1.95)  # Inches of one small multiple.
 _MOST_PANELS = 24
 _FEW = 8  # Runs up to which each is drawn as well: so few make no smooth band.
-_CREDITS = ("Creator", "Date", "Format", "Type")  # What matplotlib would write into a file.
-
-
-class Picture(Figure):
-    """A figure that shows itself in a notebook and needs no display elsewhere."""
-
-    def png(self, dots_per_inch: int = 160) -> bytes:
-        """The figure as a PNG file on white."""
-        buffer = io.BytesIO()
-        FigureCanvasAgg(self).print_figure(buffer, format="png", dpi=dots_per_inch)
-        return buffer.getvalue()
-
-    def svg(self) -> str:
-        """The figure as an `<svg>` element; ink and grid take the colours of the page."""
-        buffer = io.StringIO()
-        with rc_context({"svg.fonttype": "none", "svg.hashsalt": "lpm"}):
-            self.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(_CREDITS))
-        text = buffer.getvalue()
-        text = text[text.index("<svg") :]
-        return text.replace(INK, "currentColor").replace(GRID, "var(--grid)")
-
-    def _repr_png_(self) -> bytes:
-        return self.png(110)
 
 
 def plot_bands(
@@ -219,14 +190,6 @@ def drawable(trajectory: Trajectory, observable: str) -> bool:
     return len(extra) == 1 and 1 <= extra[0] <= _MOST_PANELS
 
 
-def picture_of(axes: Axes | Sequence[Axes]) -> Picture:
-    """The figure that a plot function drew without being given an axis."""
-    figure = (axes if isinstance(axes, Axes) else axes[0]).figure
-    if not isinstance(figure, Picture):
-        raise SimulationError("these axes belong to a figure made elsewhere; save it from there")
-    return figure
-
-
 def _frame() -> Axes:
     return Picture(figsize=(6.4, 3.4), layout="constrained").subplots()
 
@@ -284,30 +247,24 @@ def _finish(
     if zero and 0 <= ax.dataLim.y0 < 0.5 * ax.dataLim.y1:
         ax.set_ylim(bottom=0)
     ax.margins(x=0.01)
-    ax.spines[["top", "right", "left"]].set_visible(False)
-    ax.spines["bottom"].set_color(GRID)
-    ax.grid(axis="y", color=GRID, linewidth=0.7)
-    ax.set_axisbelow(True)
-    ax.tick_params(length=0, labelsize=_SMALL if small else _TEXT, colors=INK)
+    make_plain(ax, small=small)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    ax.yaxis.set_major_locator(MaxNLocator(4 if small else 5))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(round(value, 12))))
-    ax.set_xlabel(unit, fontsize=_SMALL if small else _TEXT, color=INK)
+    ax.set_xlabel(unit, fontsize=SMALL if small else TEXT, color=INK)
     if small:
         ax.set_title(
             title,
             loc="left",
-            fontsize=_TEXT,
+            fontsize=TEXT,
             color=INK,
             fontweight="bold",
             pad=12 if quantity else 6,
         )
         if quantity:
             ax.text(
-                0, 1.02, quantity, transform=ax.transAxes, fontsize=_SMALL, color=INK, va="bottom"
+                0, 1.02, quantity, transform=ax.transAxes, fontsize=SMALL, color=INK, va="bottom"
             )
     elif quantity:
-        ax.set_title(quantity, loc="left", fontsize=_TEXT, color=INK)
+        ax.set_title(quantity, loc="left", fontsize=TEXT, color=INK)
 
 
 def _set_common_limits(axes: Sequence[Axes]) -> None:
@@ -337,7 +294,7 @@ def _name_ends(ax: Axes, ends: Sequence[tuple[str, float, str]]) -> None:
         lead.set(transform=ax.transAxes, clip_on=False)
         ax.add_artist(lead)
         ax.text(
-            1.03, height, name, transform=ax.transAxes, color=colour, fontsize=_TEXT, va="center"
+            1.03, height, name, transform=ax.transAxes, color=colour, fontsize=TEXT, va="center"
         )
 
 
@@ -375,7 +332,7 @@ def _multiples(
             loc="outside upper left",
             ncols=2,
             frameon=False,
-            fontsize=_TEXT,
+            fontsize=TEXT,
             labelcolor=INK,
         )
     return list(grid[: len(names)])

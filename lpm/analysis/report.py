@@ -1,11 +1,9 @@
 """A run as one page: summary, figures, parameters, people and provenance in a single HTML file."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
-from importlib.resources import files
-from typing import Any
 
 import polars as pl
 
@@ -14,11 +12,11 @@ from ..params import Params
 from ..population import Population, fit_report
 from ..trajectory import Trajectory
 from .legend import Legend
+from .page import Illustration, figure, file_name, page, section, table
+from .picture import picture_of
 from .plots import (
-    Picture,
     caption,
     drawable,
-    picture_of,
     plot_bands,
     plot_by,
     plot_difference,
@@ -26,7 +24,6 @@ from .plots import (
 )
 from .summary import reading, rows, same_luck, scalars, summarise, words
 
-_STYLE = (files("lpm.analysis") / "report.css").read_text(encoding="utf-8")
 _WORST = 5
 
 
@@ -57,20 +54,6 @@ class Story:
     legend: Legend = field(default_factory=Legend)
 
 
-@dataclass(frozen=True)
-class Illustration:
-    """A figure of a report, with the name of its file and its words."""
-
-    name: str
-    title: str
-    caption: str
-    figure: Picture
-
-    def png(self) -> bytes:
-        """The figure as a PNG file."""
-        return self.figure.png()
-
-
 def figures(story: Story) -> list[Illustration]:
     """All figures that what was observed allows."""
     policy, compared, legend = story.policy, story.compared, story.legend
@@ -78,7 +61,7 @@ def figures(story: Story) -> list[Illustration]:
     band = f"{caption(runs)}."
     found = [
         Illustration(
-            _file_name(title),
+            file_name(title),
             title,
             band,
             picture_of(plot_bands(policy, names, legend=legend)),
@@ -106,22 +89,14 @@ def report(story: Story, illustrations: Sequence[Illustration]) -> str:
     title, text = _opening(story)
     found = summarise(story.policy, story.compared)
     parts = [
-        f"<header><p class=kicker>{escape(story.name)}</p><h1>{escape(title)}</h1>"
-        f"<p>{escape(_size(story))}</p></header>",
-        _section("Summary", _table(rows(found), "numbers") + f"<p class=note>{reading(found)}</p>"),
-        *(_figure(picture) for picture in illustrations),
-        _section("Parameters", _table(_parameters(story))),
-        _section("People", _people(story)) if story.population is not None else "",
-        _section("About the model", text) if text else "",
-        _section("Where this came from", _table(_provenance(story), "pairs")),
+        section("Summary", table(rows(found), "numbers") + f"<p class=note>{reading(found)}</p>"),
+        *(figure(picture) for picture in illustrations),
+        section("Parameters", table(_parameters(story))),
+        section("People", _people(story)) if story.population is not None else "",
+        section("About the model", text) if text else "",
+        section("Where this came from", table(_provenance(story), "pairs")),
     ]
-    return (
-        "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
-        "<meta name=viewport content='width=device-width, initial-scale=1'>"
-        "<meta name=color-scheme content='light dark'>"
-        f"<title>{escape(story.name)}: {escape(title)}</title><style>{_STYLE}</style></head>\n"
-        "<body><main>" + "\n".join(part for part in parts if part) + "</main></body></html>\n"
-    )
+    return page(story.name, title, _size(story), parts)
 
 
 def _opening(story: Story) -> tuple[str, str]:
@@ -183,7 +158,7 @@ def _fit(population: Population) -> str:
     worst = cells.sort(gap, descending=True).head(_WORST)
     return (
         "<h3>Against what is published</h3>"
-        + _table(
+        + table(
             [
                 {
                     "table": row["table"],
@@ -197,7 +172,7 @@ def _fit(population: Population) -> str:
             ]
         )
         + "<p>Shares of the people or households of a borough. The largest differences:</p>"
-        + _table(
+        + table(
             [
                 {name: row[name] for name in ("table", "borough", "cell")}
                 | {name: f"{row[name]:.4f}" for name in ("published", "synthetic", "difference")}
@@ -215,35 +190,3 @@ def _provenance(story: Story) -> list[dict[str, str]]:
         for name, value in about.items()
         if value != ""
     ]
-
-
-def _figure(picture: Illustration) -> str:
-    return _section(
-        picture.title,
-        f"<figure role=img aria-label='{escape(picture.title, quote=True)}'>"
-        f"<div class=wide>{picture.figure.svg()}</div>"
-        f"<figcaption>{escape(picture.caption)}</figcaption></figure>",
-    )
-
-
-def _section(title: str, content: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{content}</section>"
-
-
-def _table(lines: Sequence[Mapping[str, Any]], kind: str = "") -> str:
-    if not lines:
-        return "<p>Nothing to show.</p>"
-    head = "".join(f"<th>{escape(str(name))}</th>" for name in lines[0])
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in line.values()) + "</tr>"
-        for line in lines
-    )
-    return (
-        f"<div class=wide><table class='{kind}'><thead><tr>{head}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _file_name(title: str) -> str:
-    kept = "".join(c if c.isalnum() else " " for c in title.lower())
-    return "-".join(kept.split())

@@ -7,7 +7,8 @@ from typing import Any
 from rich.console import Console
 
 from ..analysis.legend import Legend
-from ..analysis.plots import picture_of, plot_overview
+from ..analysis.picture import picture_of
+from ..analysis.plots import plot_overview
 from ..analysis.summary import rows, same_luck, scalars, summarise
 from ..errors import SimulationError
 from ..trajectory import Trajectory, load as load_trajectory
