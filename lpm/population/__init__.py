@@ -4,3 +4,4 @@ from .contact_matrices import contact_ages as contact_ages, contact_matrix as co
 from .fit import fit_report as fit_report
 from .new_york import new_york as new_york
 from .population import Population as Population
+from .store import load_population as load_population, save_population as save_population

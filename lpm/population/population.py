@@ -285,7 +285,7 @@ class Population:
             return self
         if capacity not in self._resized:
             grown = Population(
-                self._people(),
+                self.stored(),
                 capacity=capacity,
                 slot=self._host_slot[: self.size],
                 labels=self.labels,
@@ -358,7 +358,7 @@ class Population:
     def fingerprint(self) -> str:
         """Twelve hex digits that change when a name, a value or a tie does; not with capacity."""
         digest = hashlib.sha256()
-        for name, kept in {**self._people(), "slot": self._host_slot[: self.size]}.items():
+        for name, kept in {**self.stored(), "slot": self._host_slot[: self.size]}.items():
             values = widened(kept)
             digest.update(f"{name} {values.dtype} {len(values)};".encode())
             digest.update(np.ascontiguousarray(values).data)
@@ -370,20 +370,21 @@ class Population:
 
     def frame(self) -> pl.DataFrame:
         """One row per person with `slot` first; codes with labels come back as text."""
-        people = {name: widened(values) for name, values in self._people().items()}
+        people = {name: widened(values) for name, values in self.stored().items()}
         return as_frame(people, self._host_slot[: self.size], self.labels)
 
     def __repr__(self) -> str:
-        return as_text(self._title(), self._people(), self.labels)
+        return as_text(self._title(), self.stored(), self.labels)
 
     def _repr_html_(self) -> str:
-        return as_html(self._title(), self._people(), self.labels)
+        return as_html(self._title(), self.stored(), self.labels)
 
     def _title(self) -> str:
         networks = f", networks {listing(self._networks)}" if self._networks else ""
         return f"Population of {self.size:,} people in {self.capacity:,} rows{networks}"
 
-    def _people(self) -> dict[str, np.ndarray]:
+    def stored(self) -> dict[str, Shaped[np.ndarray, " person"]]:
+        """Columns of the people alone, as narrow as they are kept."""
         return {name: values[: self.size] for name, values in self._columns.items()}
 
 
