@@ -1,7 +1,7 @@
 """Households and persons that agree: keys, weights, sizes, and records that were split."""
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import polars as pl
 
@@ -20,6 +20,8 @@ def merge_duplicates(
     Raises:
         DataError: rows share a key and are to be refused, or differ in more than the weight.
     """
+    if duplicates not in get_args(Duplicates):
+        raise DataError(f"duplicates is {duplicates!r}; it is refuse or merge")
     double = frame.select(keys).is_duplicated()
     if not double.any():
         return frame, []
@@ -80,9 +82,16 @@ def check_homes(
 
 
 def check_sizes(
-    households: pl.DataFrame, persons: pl.DataFrame, key: str, size: str, owners: tuple[str, str]
+    households: pl.DataFrame,
+    persons: pl.DataFrame,
+    key: str,
+    size: str,
+    owners: tuple[str, str],
+    title: str = "",
 ) -> None:
     """Insist that every household has as many persons as it says.
+
+    `title` is what the file calls `size`, where another name.
 
     Raises:
         DataError: some have not.
@@ -94,8 +103,8 @@ def check_sizes(
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
         raise DataError(
-            f"{owners[0]} ({households.height:,} rows): column {size} is {said[row]} in row {row} "
-            f"({key} {both[key][row]!r}) but {owners[1]} ({persons.height:,} rows) has "
+            f"{owners[0]} ({households.height:,} rows): column {title or size} is {said[row]} in "
+            f"row {row} ({key} {both[key][row]!r}) but {owners[1]} ({persons.height:,} rows) has "
             f"{present_[row]} persons of it; the two disagree in {wrong.sum():,} households. "
             "Is the person file complete?"
         )

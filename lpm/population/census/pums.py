@@ -119,7 +119,10 @@ def _split(
         f"{units.height - occupied.height:,} vacant units (dropped) and "
         f"{placeholders.height:,} placeholders of group quarters"
     )
-    occupied, _ = check_weights(occupied, HOUSING.weight, owners[0])
+    counted = ~pl.col("TYPEHUGQ").is_in(_QUARTERS) & (pl.col("NP") > 0)
+    check_weights(
+        homes.with_columns(WGTP=pl.when(counted).then("WGTP").otherwise(1)), "WGTP", owners[0]
+    )
     if people is None:
         more.append(f"{owners[0]}: no person file; persons and group quarters are empty")
         people = pl.DataFrame(schema={_KEY: pl.String, "SPORDER": pl.Int64, "PWGTP": pl.Float64})

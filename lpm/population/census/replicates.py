@@ -64,7 +64,7 @@ def standardise(
     return weight[:, None] + ratio * (replicates - weight[:, None])
 
 
-def variance_factor(method: str, count: int, fay: float = 0.0) -> float:
+def variance_factor(method: str, count: int, fay: float | int = 0.0) -> float:
     """Factor of a method by its name in a schema.
 
     Raises:

@@ -36,7 +36,7 @@ _BUILT = {
     "24": "2020",
 }
 _RECODED = {"RELSHIPP": _RELATIONSHIPS, "JWTRNS": _TRANSPORT, "YRBLT": _BUILT}
-_WIDTHS = {"RELSHIPP": 2, "JWTRNS": 2, "YRBLT": 2, **dict.fromkeys(PUMAS, 5)}
+_WIDTHS = {"RELSHIPP": 2, "JWTRNS": 2, "YRBLT": 2, "STATE": 2, **dict.fromkeys(PUMAS, 5)}
 # Until 2017 the smallest amounts were codes: included in the rent, no charge.
 _CODED_DOLLARS = {"ELEP": 2, "FULP": 2, "GASP": 3, "WATP": 2}
 _CODED_UNTIL = 2017
@@ -79,7 +79,7 @@ def typed(source: str, name: str, like: pl.DataFrame) -> pl.Expr:
         column = column.cast(pl.Int64)
     column = column.cast(pl.String)
     old = source.upper() != name
-    width = _WIDTHS[name] if old or variable is None else variable.width
+    width = _WIDTHS.get(name, 0) if old or variable is None else variable.width
     padded = variable is None or variable.kind != "text"
     return (column.str.zfill(width) if padded else column).alias(name)
 
