@@ -165,33 +165,6 @@ def read_weights(
     return found
 
 
-def merge_doubles(
-    records: pl.DataFrame,
-    key: str = "household_id",
-    weight: str = "weight",
-    replicates: str = "replicates",
-) -> pl.DataFrame:
-    """Records that stand several times with a split weight, once each with the whole of it.
-
-    Other columns keep the values of the first. Needed where a tool has split the weight of a record
-    and left its replicates whole: their totals then belong to another weight.
-
-    Raises:
-        DataError: a column is missing, or the doubles of a record differ in their replicates.
-    """
-    require(records, "records", [key, weight, replicates])
-    kinds = records.group_by(key).agg(kinds=pl.col(replicates).n_unique())
-    odd = kinds.filter(pl.col("kinds") > 1)[key].sort()
-    if odd.len():
-        raise DataError(
-            f"{key} = {odd[0]} stands several times with other replicate weights; "
-            f"only a record split in its full weight can be merged"
-        )
-    rest = [pl.col(name).first() for name in records.columns if name not in (key, weight)]
-    merged = records.group_by(key, maintain_order=True).agg(pl.col(weight).sum(), *rest)
-    return merged.select(records.columns)
-
-
 def compare_margins(
     errors: pl.DataFrame, published: pl.DataFrame, on: Sequence[str], margin: str = "margin"
 ) -> pl.DataFrame:
@@ -241,6 +214,6 @@ def _check_totals(weights: Float[np.ndarray, "record column"]) -> None:
     if gap > _FAR * spread and gap > _FAR_SHARE * abs(total[0]):
         raise DataError(
             f"the replicate weights add up to {centre:,.0f} on average, but the weights to "
-            f"{total[0]:,.0f}; records that stand twice with half the weight are put together by "
-            "merge_doubles"
+            f"{total[0]:,.0f}; where records stand twice with half the weight, read the file with "
+            "duplicates='merge'"
         )
