@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from lpm.errors import DataError
+from lpm.population.census.checks import merge_duplicates
 from lpm.population.seeds import generator
 from lpm.population.statistics import mean, median, quantile, ratio, share, statistic, total
 from lpm.population.variance import (
@@ -17,7 +18,6 @@ from lpm.population.variance import (
     compare_margins,
     expected_ratio,
     jackknife,
-    merge_doubles,
     read_weights,
     standard_error,
     standard_errors,
@@ -172,7 +172,7 @@ def test_doubled_households_of_the_survey_are_named_and_merged():
     assert round(float(naive)) == 26_858
     with pytest.raises(DataError, match=r"add up to 90,957 on average, but the weights to 77,536"):
         standard_errors(raw, {"homes": total()})
-    merged = merge_doubles(raw)
+    merged, _ = merge_duplicates(raw, ["household_id"], "weight", "homes", "merge")
     assert raw.height - merged.height == 628
     assert merged["weight"].sum() == raw["weight"].sum()
     assert round(found(standard_errors(merged, {"homes": total()}), "homes")) == 869
@@ -209,11 +209,6 @@ def test_bad_input_is_refused():
         balanced(8, 1.0)
     with pytest.raises(DataError, match=r"q is 1\.5"):
         quantile("x", 1.5)
-    other = pl.concat(
-        [small(), small().with_columns(replicates=pl.col("replicates").arr.reverse())]
-    )
-    with pytest.raises(DataError, match="area = a stands several times with other replicate"):
-        merge_doubles(other.with_columns(rooms=pl.lit(0)), key="area")
     with pytest.raises(DataError, match=r"no row of errors has the \[statistic\]"):
         compare_margins(
             standard_errors(small(), {"homes": total()}),
