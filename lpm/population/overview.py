@@ -12,10 +12,10 @@ _HEADER = ("column", "type", "min", "mean", "max", "")
 def as_frame(
     columns: Mapping[str, np.ndarray], slot: np.ndarray, labels: Mapping[str, Sequence[str]]
 ) -> pl.DataFrame:
-    """One row per person; columns with labels as polars Enum."""
+    """One row per person; columns with labels as polars Enum, where a code of -1 is null."""
     frame = pl.DataFrame({"slot": slot, **columns})
     return frame.with_columns(
-        pl.Series(name, np.asarray(names, object)[columns[name]], dtype=pl.Enum(list(names)))
+        pl.Series(name, np.array([*names, None], object)[columns[name]], dtype=pl.Enum(list(names)))
         for name, names in labels.items()
         if name in columns
     )

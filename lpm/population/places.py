@@ -10,7 +10,7 @@ from .columns import NONE
 from .seeds import Generator
 
 TEAM = 20
-_TEACHING_AGES = (22, 70)
+TEACHING_AGES = (22, 70)
 _FULL = 0.6  # Below this share of a class per year, years are taught together.
 
 
@@ -67,7 +67,7 @@ def assign_schools(
                 pupils = rng.permutation(pupils)
             buildings = max(1, round(len(pupils) / level.school_size))
             school[pupils] = num_schools + np.arange(len(pupils)) * buildings // len(pupils)
-            number, classes = _classes(age[pupils], school[pupils], level)
+            number, classes = class_numbers(age[pupils], school[pupils], level)
             classroom[pupils] = num_classes + number
             where.append(np.stack([np.full(classes, place), np.empty(classes, int)]))
             where[-1][1, number] = school[pupils]
@@ -81,10 +81,13 @@ def assign_schools(
     return Schools(school, classroom, teachers[there])
 
 
-def _classes(age: np.ndarray, school: np.ndarray, level: Level) -> tuple[np.ndarray, int]:
-    """Class number of each pupil: a year of a school in even parts of at most `class_size`.
+def class_numbers(
+    age: Int[np.ndarray, " pupil"], school: Int[np.ndarray, " pupil"], level: Level
+) -> tuple[Int[np.ndarray, " pupil"], int]:
+    """Class of each pupil, and how many there are.
 
-    Where a school's years would not fill classes, pupils next to each other in age share one.
+    A year of a school is cut into even parts of at most `class_size`. Where a school's years
+    would not fill classes, pupils next to each other in age share one.
     """
     order = np.lexsort((age, school))
     school, age = school[order].astype(np.int64), age[order]
@@ -104,7 +107,7 @@ def _teachers(
     age: np.ndarray, borough: np.ndarray, employed: np.ndarray, where: np.ndarray, rng: Generator
 ) -> np.ndarray:
     """An employed adult of the borough for each class; -1 where there are too few."""
-    able = employed & (age >= _TEACHING_AGES[0]) & (age < _TEACHING_AGES[1])
+    able = employed & (age >= TEACHING_AGES[0]) & (age < TEACHING_AGES[1])
     chosen = np.full(where.shape[1], NONE, np.int64)
     for place in np.unique(where[0]):
         wanted = np.flatnonzero(where[0] == place)
