@@ -66,6 +66,8 @@ class Fitted:
             published, used.
         multipliers: per level, the Lagrange multipliers of the totals ([zone, control]).
         prior: what the weights were kept close to ([zone, record]).
+        slack: factor on the published standard errors.
+        notes: what was left out or could not be certified, one line each.
     """
 
     problem: Problem
@@ -73,5 +75,7 @@ class Fitted:
     gap: Float[np.ndarray, " zone"]
     infeasible: pl.DataFrame
     reconciled: pl.DataFrame
-    multipliers: tuple[Float[np.ndarray, "zone control"], ...] = field(default=())
+    multipliers: tuple[Float[np.ndarray, "_zone _control"], ...] = field(default=())
     prior: Float[np.ndarray, "zone record"] | None = None
+    slack: float = 1.0
+    notes: tuple[str, ...] = field(default=())

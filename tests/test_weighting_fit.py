@@ -1,0 +1,268 @@
+"""Weights of survey records: totals met, contradictions named, nothing left to chance."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from lpm.errors import DataError
+from lpm.population.weighting import Level, Problem, fit_weights, reached_totals
+
+
+def generator(seed):
+    return np.random.default_rng(seed)  # noqa: TID251 - made-up surveys are made on the host
+
+
+CONTROLS = ("households", "one", "two", "more", "young", "old", "persons", "income")
+
+
+def households(seed=0, count=24):
+    """Size, age of head, persons and income of made-up households; every cell is there."""
+    rng = generator(seed)
+    size = np.tile([1, 2, 3, 5], -(-count // 4))[:count]
+    old = np.tile(np.repeat([0, 1], 4), -(-count // 8))[:count]
+    income = rng.gamma(3, 20_000, count)
+    return np.stack(
+        [
+            np.ones(count), size == 1, size == 2, size > 2, old == 0, old == 1,
+            size, income,
+        ],
+        axis=1,
+    ).astype(float)  # fmt: skip
+
+
+def level(incidence, weights, name="tract", parent=None, error=0.0):
+    """A level whose totals are those of some true weights."""
+    zone_of = np.arange(len(weights)) if parent is None else parent
+    target = np.zeros((zone_of.max() + 1, incidence.shape[1]))
+    np.add.at(target, zone_of, weights @ incidence)
+    return Level(
+        name,
+        tuple(f"{name} {i}" for i in range(len(target))),
+        CONTROLS[: incidence.shape[1]],
+        incidence,
+        target,
+        np.full(target.shape, error),
+        zone_of,
+    )
+
+
+def true_weights(zones=3, count=24, seed=1):
+    return generator(seed).gamma(2.0, 10.0, (zones, count))
+
+
+def misses(fitted):
+    return [
+        np.abs(reached_totals(x, fitted.weights) / x.target - 1).max()
+        for x in fitted.problem.levels
+    ]
+
+
+def test_exact_totals_of_households_persons_and_income_are_met():
+    incidence = households()
+    fitted = fit_weights(Problem(np.ones(24), (level(incidence, true_weights()),)))
+    assert max(misses(fitted)) < 1e-11
+    assert fitted.gap.max() < 1e-12
+    assert fitted.infeasible.is_empty()
+    assert fitted.reconciled.is_empty()
+    assert (fitted.weights > 0).all()
+
+
+def test_several_levels_are_met_together():
+    incidence, weights = households(), true_weights(4)
+    parent = np.array([0, 0, 1, 1])
+    levels = (
+        level(incidence[:, :4], weights),
+        level(incidence[:, :6], weights, "county", parent),
+        level(incidence, weights, "state", np.zeros(4, int)),
+    )
+    fitted = fit_weights(Problem(np.ones(24), levels))
+    assert max(misses(fitted)) < 1e-10
+    assert fitted.gap.max() < 1e-12
+
+
+def test_one_control_has_a_closed_form():
+    target = np.array([[30.0], [70.0]])
+    only = Level("zone", ("a", "b"), ("n",), np.ones((4, 1)), target, 0 * target, np.arange(2))
+    fitted = fit_weights(Problem(np.array([1.0, 2.0, 3.0, 4.0]), (only,)))
+    np.testing.assert_allclose(fitted.weights, target * np.arange(1, 5) / 10, rtol=1e-12)
+
+
+def test_a_standard_error_shares_the_miss_with_the_survey():
+    # One record with prior weight 10: w solves log(w / 10) = (20 - w) / error**2.
+    one = Level(
+        "zone",
+        ("a",),
+        ("n",),
+        np.ones((1, 1)),
+        np.full((1, 1), 20.0),
+        np.full((1, 1), 3.0),
+        np.arange(1),
+    )
+    fitted = fit_weights(Problem(np.ones(1), (one,)), prior=np.full((1, 1), 10.0))
+    weight = fitted.weights.item()
+    assert np.log(weight / 10) == pytest.approx((20 - weight) / 9, rel=1e-10)
+
+
+def test_it_is_the_nearest_of_all_weights_with_those_totals():
+    incidence, prior = households(), true_weights(1, seed=5)[0]
+    fitted = fit_weights(Problem(prior, (level(incidence, true_weights(1)),)))
+    found, start = fitted.weights[0], fitted.prior[0]
+    free = np.linalg.svd(incidence.T)[2][np.linalg.matrix_rank(incidence) :]
+
+    def entropy(w):
+        return (w * np.log(w / start) - w + start).sum()
+
+    for line in free:
+        way = line * 0.1 * found.min() / np.abs(line).max()
+        assert entropy(found + way) > entropy(found)
+        assert entropy(found - way) > entropy(found)
+
+
+def test_a_planted_impossibility_is_named_and_spares_the_others():
+    incidence = households()
+    whole = level(incidence[:, :7], true_weights())
+    target = whole.target.copy()
+    target[1, 6] = target[1, 0] * 6  # no household has more than five persons
+    fitted = fit_weights(Problem(np.ones(24), (replace(whole, target=target),)))
+    alone = fit_weights(Problem(np.ones(24), (whole,)))
+    assert fitted.infeasible["zone"].unique().to_list() == ["tract 1"]
+    assert "persons" in fitted.infeasible["control"]
+    assert fitted.infeasible["proven"].all()
+    np.testing.assert_allclose(fitted.weights[[0, 2]], alone.weights[[0, 2]], rtol=1e-10)
+    assert fitted.gap.max() < 1e-9
+    assert reached_totals(whole, fitted.weights)[1, 0] == pytest.approx(target[1, 0], rel=1e-6)
+
+
+def test_an_impossible_county_is_named_and_its_tracts_are_met():
+    incidence, weights = households(), true_weights(4)
+    parent = np.array([0, 0, 1, 1])
+    tracts = level(incidence[:, :4], weights)
+    county = level(incidence[:, [6]], weights, "county", parent)
+    county = replace(county, controls=("persons",), target=county.target * [[1.0], [9.0]])
+    fitted = fit_weights(Problem(np.ones(24), (tracts, county)))
+    assert fitted.infeasible["zone"].to_list() == ["county 1"]
+    row = fitted.infeasible.row(0, named=True)
+    assert row["proven"]
+    assert row["target"] - row["reached"] == pytest.approx(row["missing"])
+    assert np.abs(reached_totals(tracts, fitted.weights) - tracts.target).max() < 1e-6
+
+
+def test_a_wrong_total_within_its_error_is_not_met():
+    whole = level(households(), true_weights(), error=5.0)
+    target = whole.target + np.eye(3, 8) * 20
+    fitted = fit_weights(Problem(np.ones(24), (replace(whole, target=target),)))
+    assert np.abs(reached_totals(whole, fitted.weights) - target).max() > 1.0
+    assert fitted.gap.max() < 1e-12
+    assert fitted.infeasible.is_empty()
+
+
+def test_an_empty_zone_gets_nothing_and_zero_cells_exclude_their_records():
+    incidence, weights = households(), true_weights()
+    weights[0] = 0.0
+    weights[1, incidence[:, 1] == 1] = 0.0
+    fitted = fit_weights(Problem(np.ones(24), (level(incidence, weights),)))
+    assert (fitted.weights[0] == 0).all()
+    assert (fitted.weights[1, incidence[:, 1] == 1] == 0).all()
+    assert fitted.infeasible.is_empty()
+    reached = reached_totals(fitted.problem.levels[0], fitted.weights)
+    np.testing.assert_allclose(reached, fitted.problem.levels[0].target, rtol=1e-10)
+
+
+def test_totals_that_leave_only_some_records_are_met():
+    # All households are single, which the persons say without a zero in the table.
+    incidence, weights = households(), true_weights(2)
+    weights[0, incidence[:, 1] == 0] = 0.0
+    chosen = level(incidence[:, [0, 6]], weights)
+    fitted = fit_weights(Problem(np.ones(24), (chosen,)))
+    assert fitted.infeasible.is_empty()
+    assert max(misses(fitted)) < 1e-8
+    assert fitted.weights[0, incidence[:, 1] == 0].sum() < 1e-6
+
+
+@given(st.integers(0, 2**31), st.floats(0.1, 100))
+def test_names_order_and_scale_of_the_totals_do_not_matter(seed, scale):
+    rng = generator(seed)
+    incidence, prior = households(seed), rng.gamma(2.0, size=24)
+    whole = level(incidence, true_weights(seed=seed))
+    plain = fit_weights(Problem(prior, (whole,)))
+    records, zones = rng.permutation(24), rng.permutation(3)
+    moved = replace(
+        whole,
+        incidence=incidence[records],
+        target=whole.target[zones] * scale,
+        zones=tuple("cab"),
+        error=whole.error,
+    )
+    again = fit_weights(Problem(prior[records], (moved,)))
+    np.testing.assert_allclose(
+        again.weights, scale * plain.weights[zones][:, records], rtol=1e-7, atol=1e-12
+    )
+
+
+@given(st.integers(0, 2**31))
+def test_doubled_design_weights_change_nothing(seed):
+    whole = level(households(seed), true_weights(seed=seed))
+    prior = generator(seed).gamma(2.0, size=24)
+    once = fit_weights(Problem(prior, (whole,)))
+    twice = fit_weights(Problem(2 * prior, (whole,)))
+    np.testing.assert_allclose(once.weights, twice.weights, rtol=1e-9)
+
+
+def test_the_same_problem_gives_the_same_bits():
+    problem = Problem(np.ones(24), (level(households(), true_weights()),))
+    np.testing.assert_array_equal(fit_weights(problem).weights, fit_weights(problem).weights)
+
+
+def test_equal_records_share_like_their_design_weights():
+    incidence = np.repeat(households(count=12), 2, axis=0)
+    prior = np.tile([1.0, 3.0], 12)
+    fitted = fit_weights(Problem(prior, (level(incidence, true_weights()),)))
+    np.testing.assert_allclose(fitted.weights[:, 1::2], 3 * fitted.weights[:, ::2], rtol=1e-12)
+
+
+def test_progress_is_told():
+    told = []
+    fit_weights(
+        Problem(np.ones(24), (level(households(), true_weights()),)),
+        progress=lambda done, some: told.append((done, some)),
+    )
+    assert told[-1] == (3, 3)
+
+
+def test_a_record_without_positive_weight_is_left_out_and_noted():
+    prior = np.ones(24)
+    prior[:2] = 0.0, -3.0
+    fitted = fit_weights(Problem(prior, (level(households(), true_weights()),)))
+    assert (fitted.weights[:, :2] == 0).all()
+    assert fitted.notes == ("2 records have no positive weight and were left out",)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"target": np.full((3, 8), np.nan)},
+            r"target must be finite; not at \[tract 0: households",
+        ),
+        ({"error": np.full((3, 8), -1.0)}, "error must be finite and not negative"),
+        ({"controls": ("n",)}, r"incidence has shape \(24, 8\), not \(24, 1\)"),
+        ({"zone_of": np.array([0, 2, 1])}, "zone_of must be 0, 1, 2"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(change, message):
+    whole = replace(level(households(), true_weights()), **change)
+    with pytest.raises(DataError, match=message):
+        fit_weights(Problem(np.ones(24), (whole,)))
+
+
+def test_zones_across_two_counties_are_refused():
+    incidence, weights = households(), true_weights(4)
+    levels = (
+        level(incidence, weights),
+        level(incidence, weights, "county", np.array([0, 0, 1, 1])),
+        level(incidence, weights, "region", np.array([0, 1, 1, 1])),
+    )
+    with pytest.raises(DataError, match=r"'county' lie in several of 'region': \[county 0\]"):
+        fit_weights(Problem(np.ones(24), levels))
