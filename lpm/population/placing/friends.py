@@ -1,9 +1,7 @@
 """Friendship ties by age and distance."""
 
-from typing import TypeAlias
-
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from lpm.errors import DataError, unknown
 from lpm.networks import Graph
@@ -11,9 +9,8 @@ from lpm.networks import Graph
 from ..population import Population
 from ..seeds import Generator, generator
 from .flows import draw_zones, gravity_flows
+from .ties import Ends
 from .zones import Zones
-
-Ends: TypeAlias = tuple[Int[np.ndarray, " tie"], Int[np.ndarray, " tie"]]
 
 # Assumptions, all four: that people have friends of their own age and of the neighbourhood is well
 # attested (McPherson et al. 2001; Liben-Nowell et al. 2005), how many and how near is not.
