@@ -1,0 +1,138 @@
+"""What zones have to add up to: declared controls, alone or as families that part a whole."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, TypeAlias, final, get_args
+
+import polars as pl
+
+from lpm.errors import DataError, listing
+
+Counts: TypeAlias = Literal["household", "person", "household person", "quarters person"]
+Number: TypeAlias = int | float
+EVERYTHING = "TRUE"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Control:
+    """A published total and how records add up to it.
+
+    Attributes:
+        name: unique within its level.
+        level: of geography, such as `tract`.
+        counts: what is counted: households; persons, everybody including group quarters; persons
+            in households; or persons in group quarters.
+        target: names of the published cells; several are added up.
+        expression: over the columns of what is counted, SQL text or a polars expression. True or
+            false chooses; a number is added up, such as `HINCP`. Persons in households also have
+            the columns of their household.
+        hard: whether the total must be met exactly; else its standard error says how nearly.
+        family: of which partition it is a part, if any.
+        universe: who its family parts, as SQL; everything counted by default.
+    """
+
+    name: str
+    level: str
+    counts: Counts
+    target: tuple[str, ...]
+    expression: str | pl.Expr = EVERYTHING
+    hard: bool = False
+    family: str = ""
+    universe: str = EVERYTHING
+
+    def __post_init__(self) -> None:
+        """Refuse what no control can be.
+
+        Raises:
+            DataError: nothing of the kind is counted, or there is no target.
+        """
+        if self.counts not in get_args(Counts):
+            raise DataError(
+                f"control {self.name!r} counts {self.counts!r}; "
+                f"it is one of {listing(get_args(Counts))}"
+            )
+        if not self.target:
+            raise DataError(f"control {self.name!r} has no target; name its published cell")
+
+
+def family(
+    name: str,
+    level: str,
+    counts: Counts,
+    variable: str,
+    targets: Sequence[str | Sequence[str]],
+    *,
+    cuts: Sequence[Number] = (),
+    values: Mapping[str, Sequence[str | Number]] | None = None,
+    universe: str = EVERYTHING,
+    hard: bool = False,
+) -> list[Control]:
+    """Controls that part a whole by one variable, one target (or several to add up) for each.
+
+    Args:
+        name: of the family; its parts are called after it.
+        variable: a column, or SQL that gives numbers, such as `CAST(VEH AS INT)`.
+        cuts: lower bounds of the parts, ascending; the last part is open. `-inf` may come first.
+        values: instead of cuts, what each part is called and the values it holds.
+        targets: in the order of the parts.
+        universe: SQL for who is parted, such as `AGEP >= 16`.
+
+    Raises:
+        DataError: neither cuts nor values, cuts that do not rise, or too many or few targets.
+
+    Example:
+        >>> sizes = family("size", "tract", "household", "NP", ["a", "b"], cuts=[1, 2])
+        >>> [(part.name, part.expression) for part in sizes]
+        [('size 1', '(NP) >= 1 AND (NP) < 2'), ('size 2+', '(NP) >= 2')]
+    """
+    if bool(cuts) == bool(values):
+        raise DataError(f"family {name!r} needs either cuts or values")
+    parts = _cut(name, variable, cuts) if cuts else _map(name, variable, values or {})
+    if len(parts) != len(targets):
+        raise DataError(
+            f"family {name!r} has {len(parts)} parts, {listing(label for label, _ in parts)}, "
+            f"but {len(targets)} targets; give one for each"
+        )
+    return [
+        Control(
+            label,
+            level,
+            counts,
+            (target,) if isinstance(target, str) else tuple(target),
+            condition if universe == EVERYTHING else f"({universe}) AND {condition}",
+            hard,
+            name,
+            universe,
+        )
+        for (label, condition), target in zip(parts, targets, strict=True)
+    ]
+
+
+def _cut(name: str, variable: str, cuts: Sequence[Number]) -> list[tuple[str, str]]:
+    if any(low >= high for low, high in pairwise(cuts)):
+        raise DataError(f"cuts of family {name!r} do not rise: {listing(map(str, cuts))}")
+    whole = all(isinstance(cut, int) or math.isinf(cut) for cut in cuts)
+    parts = []
+    for low, high in pairwise(cuts):
+        upper = f"({variable}) < {high}"
+        both = upper if math.isinf(low) else f"({variable}) >= {low} AND {upper}"
+        one = whole and not math.isinf(low) and high == low + 1
+        label = f"<{high}" if math.isinf(low) else str(low) if one else f"{low} to <{high}"
+        parts.append((f"{name} {label}", both))
+    return [*parts, (f"{name} {cuts[-1]}+", f"({variable}) >= {cuts[-1]}")]
+
+
+def _map(
+    name: str, variable: str, values: Mapping[str, Sequence[str | Number]]
+) -> list[tuple[str, str]]:
+    return [
+        (f"{name} {label}", f"{variable} IN ({', '.join(_literal(value) for value in codes)})")
+        for label, codes in values.items()
+    ]
+
+
+def _literal(value: str | Number) -> str:
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value)
