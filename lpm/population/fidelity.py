@@ -76,9 +76,8 @@ def copies(counts: Int[np.ndarray, "zone record"], often: Sequence[int] = _OFTEN
     """How often source records appear among the drawn ones.
 
     Columns: `measure` and `value`. Synthesis by weights copies records whole, so no drawn household
-    is new: what protects the people of the survey is that a copy does not say where its source
-    lives, and that zones hold households of elsewhere. A record drawn once only is not hidden among
-    others like it.
+    is new: what protects the people of the survey is what its publisher did to the file, and that
+    a copy does not say where its source lives. One drawn once only is not hidden among its like.
 
     Args:
         counts: from `drawn_counts`, of households alone or of all records.
@@ -142,8 +141,8 @@ def tell_copies(table: pl.DataFrame) -> str:
         f"{of['drawn']:,.0f} records were drawn from {of['distinct source records']:,.0f} of the "
         f"survey ({of['share of source records used']:.0%}); each is a copy of its source. "
         f"{of['share of drawn that are the only copy']:.1%} are the only copy, and the most "
-        f"frequent source was drawn {of['most copies of one record']:,.0f} times. Public survey "
-        "files have been altered against recognition; a population adds no protection of its own."
+        f"frequent source was drawn {of['most copies of one record']:,.0f} times. What protects "
+        "people is what the publisher did to the survey; a population adds nothing to that."
     )
 
 
