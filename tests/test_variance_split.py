@@ -7,7 +7,7 @@ import pytest
 
 import lpm
 from lpm.analysis.components import crossed, nested
-from lpm.analysis.variance_split import split_independent, split_values, split_variance, tell
+from lpm.analysis.variance_split import split_independent, split_values, split_variance, tell_split
 from lpm.command.scenarios import load
 from lpm.errors import DataError, SimulationError
 from lpm.population.seeds import generator
@@ -153,11 +153,11 @@ def test_two_levels_have_an_interval_but_no_jackknife():
 def test_a_split_is_told_in_a_sentence():
     y = np.zeros((3, 3, 3)) + np.array([0.0, 1.0, 2.0])[:, None, None]
     split = split_variance(made(y, ("population", "variant", "run")))
-    told = tell(split)
+    told = tell_split(split)
     assert told.startswith("Of the variance of cases, 100% is who lives there (100% to 100%)")
     assert split.columns[0] == "outcome"
     flat = made(np.zeros((3, 3)), ("variant", "run"))
-    assert tell(split_variance(flat)) == (
+    assert tell_split(split_variance(flat)) == (
         "The variance of cases is zero: there is nothing to split."
     )
     twice = {"double": lambda run: 2 * run.observed["cases"][..., 1]}
@@ -186,7 +186,7 @@ def test_runs_of_a_real_scenario_are_split():
     split = split_variance(runs, ["attack_rate"])
     parameters = split.filter(pl.col("source") == "parameters")
     assert parameters["share"].item() > 0.3
-    assert "Of the variance of attack rate" in tell(split)
+    assert "Of the variance of attack rate" in tell_split(split)
 
 
 def test_the_same_people_twice_have_no_part_in_the_variance():

@@ -65,7 +65,11 @@ def section(title: str, content: str) -> str:
 
 
 def table(lines: Sequence[Mapping[str, Any]], kind: str = "") -> str:
-    """Rows as a table, escaped; `kind` is a class of the style sheet: numbers or pairs."""
+    """Rows as a table, escaped; `kind` is a class of the style sheet.
+
+    numbers: all but the first two columns to the right; values: all but the first; pairs: long
+    text in the last.
+    """
     if not lines:
         return "<p>Nothing to show.</p>"
     head = "".join(f"<th>{escape(str(name))}</th>" for name in lines[0])

@@ -49,7 +49,7 @@ def split_variance(
 
     Example:
         >>> many = ensemble(scenario, towns, keys=range(20), params=draws)  # doctest: +SKIP
-        >>> print(tell(split_variance(many, ["attack_rate"])))  # doctest: +SKIP
+        >>> print(tell_split(split_variance(many, ["attack_rate"])))  # doctest: +SKIP
     """
     if not isinstance(outcomes, Mapping):
         outcomes = {name: _last(trajectory, name) for name in outcomes or scalars(trajectory)}
@@ -121,7 +121,7 @@ def split_independent(
     return _split(values, tuple(axes), nested, population_scale, level, seed)
 
 
-def tell(split: pl.DataFrame) -> str:
+def tell_split(split: pl.DataFrame) -> str:
     """A split as sentences, one per outcome."""
     names = split["outcome"].unique(maintain_order=True) if "outcome" in split.columns else [""]
     told = []
