@@ -94,6 +94,15 @@ def test_answers_of_the_api_get_their_codes_from_their_parts(tmp_path):
     assert frame["moe"].item() == 0
 
 
+def test_places_of_every_kind_have_their_codes(tmp_path):
+    path = tmp_path / "T-Data.csv"
+    codes = ["0100000US", "860Z200US10001", "7950000US3604101", "05000US36061"]
+    path.write_text("GEO_ID,B01003_001E\n" + "".join(f"{code},5\n" for code in codes))
+    frame = read_acs(path)
+    assert frame["geo_id"].to_list() == ["US", "10001", "3604101", "36061"]
+    assert frame["summary_level"].to_list() == ["010", "860", "795", "050"]
+
+
 def test_labels_come_from_the_metadata_where_the_table_has_none(tmp_path):
     (tmp_path / "T-Data.csv").write_text("GEO_ID,B01003_001E\n0500000US36005,5\n")
     (tmp_path / "T-Column-Metadata.csv").write_text(

@@ -28,7 +28,7 @@ def test_a_family_that_parts_nothing_is_told(given, match):
 
 
 def test_what_is_counted_must_be_known():
-    with pytest.raises(Exception, match="counts"):
+    with pytest.raises(DataError, match=r"'x' counts 'dog'; it is one of \[household, person"):
         Control("x", "tract", "dog", ("T",))
     with pytest.raises(DataError, match="'x' has no target"):
         Control("x", "tract", "person", ())

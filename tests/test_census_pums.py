@@ -220,6 +220,20 @@ def test_split_records_are_refused_or_merged(tmp_path, files):
     assert any("weights added up, replicates kept once" in note for note in merged.notes)
 
 
+def test_there_are_two_ways_with_split_records(files):
+    with pytest.raises(DataError, match=r"duplicates is 'Merge'; it is one of \[refuse, merge\]"):
+        read_pums(*files, duplicates="Merge")
+
+
+def test_a_last_row_that_may_be_cut_is_noted(files):
+    files[0].write_bytes(files[0].read_bytes().rstrip())
+    assert "psam_h36.csv: the last row has no end of line" in read_pums(*files).notes
+
+
+def test_names_may_be_in_capitals(tmp_path, files):
+    assert read_pums(files[0].rename(tmp_path / "SS.CSV"), files[1]).num_records == 3
+
+
 def test_records_that_differ_in_more_than_the_weight_are_not_merged(tmp_path, files):
     home = write(
         tmp_path / "h.csv",
@@ -279,7 +293,10 @@ def test_a_missing_column_is_told_with_its_other_names(tmp_path, files):
     match = r"h.csv \(4 rows\) has no column \[STATE \(until 2022: ST\), PUMA"
     with pytest.raises(DataError, match=match):
         read_pums(home, files[1])
-    with pytest.raises(DataError, match=r"no column \[VACDUR \(in the dictionary of 2023\)\]"):
+    with pytest.raises(
+        DataError,
+        match=r"\(4 rows\) of \[2023\] has no column \[VACDUR \(in the dictionary of 2023\)\]",
+    ):
         read_pums(*files, columns=["VACDUR"])
     with pytest.raises(DataError, match=r"no column \[JWTRNS \(until 2018: JWTR\)\]"):
         read_pums(*files, columns=["JWTR"])

@@ -14,6 +14,7 @@ from .files import Source, Sources, Table, open_tables
 from .published import estimate, margin
 
 _CELL = re.compile(r"^([BC]\d{5}[A-Z]{0,3})_(E|M)?(\d{3})(EA|MA|E|M)?$")
+_GEO_ID = r"^(\w{3})\w{2,4}US(\w*)$"  # Level, variant and component, then the place.
 _PATTERNS = ("*-Data.csv", "*.dat", "*.zip")
 _PLACE_PARTS = ("state", "county", "tract", "block group")
 COLUMNS = (
@@ -29,8 +30,8 @@ def read_acs(source: Sources) -> pl.DataFrame:
     zip), answers of the Census API saved as csv, and `acsdt5y2023-b11016.dat` of the table-based
     summary file.
 
-    Columns: geo_id (digits after `US`), summary_level, name, table, cell (`B11016_001`), label,
-    estimate, moe (90% margin of error), se (moe / 1.645) and annotation (what stands in place of
+    Columns: geo_id (what follows `US`; `US` for the nation), summary_level, name, table, cell
+    (`B11016_001`), label, estimate, moe (90% margin of error), se (moe / 1.645) and annotation (what stands in place of
     a number). Estimates that are not published are null. The margin of a controlled estimate
     (`*****`) is 0; one that could not be computed is null. Of an open-ended median, such as
     `250,000+`, the bound is kept and annotated.
@@ -142,10 +143,10 @@ def _places(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
         code = pl.concat_str([n for n in _PLACE_PARTS if n in frame.columns])
     else:
         raise DataError(f"{table.count()} has no column GEO_ID; it has {listing(table.columns)}")
-    long = code.str.contains(r"^\d{7}US\d+$")
+    digits = code.str.extract(_GEO_ID, 2)
     name = pl.col("NAME") if "NAME" in frame.columns else pl.lit(None, dtype=pl.String)
     return frame.select(
-        geo_id=pl.when(long).then(code.str.extract(r"US(\d+)$")).otherwise(code),
-        summary_level=pl.when(long).then(code.str.slice(0, 3)),
+        geo_id=pl.when(digits == "").then(pl.lit("US")).otherwise(pl.coalesce(digits, code)),
+        summary_level=code.str.extract(_GEO_ID, 1),
         name=name,
     )

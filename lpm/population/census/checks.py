@@ -1,17 +1,16 @@
 """Households and persons that agree: keys, weights, sizes, and records that were split."""
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias, get_args
 
 import polars as pl
 
 from lpm.errors import DataError, listing
 
-Duplicates: TypeAlias = Literal["refuse", "merge"]
+DUPLICATES = ("refuse", "merge")
 
 
 def merge_duplicates(
-    frame: pl.DataFrame, keys: Sequence[str], weight: str, owner: str, duplicates: Duplicates
+    frame: pl.DataFrame, keys: Sequence[str], weight: str, owner: str, duplicates: str
 ) -> tuple[pl.DataFrame, list[str]]:
     """One row per key. Rows alike but for the weight become one with their weights added up.
 
@@ -20,8 +19,8 @@ def merge_duplicates(
     Raises:
         DataError: rows share a key and are to be refused, or differ in more than the weight.
     """
-    if duplicates not in get_args(Duplicates):
-        raise DataError(f"duplicates is {duplicates!r}; it is refuse or merge")
+    if duplicates not in DUPLICATES:
+        raise DataError(f"duplicates is {duplicates!r}; it is one of {listing(DUPLICATES)}")
     double = frame.select(keys).is_duplicated()
     if not double.any():
         return frame, []

@@ -4,13 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, TypeAlias, final, get_args
+from typing import TypeAlias, final
 
 import polars as pl
 
 from lpm.errors import DataError, listing
 
-Counts: TypeAlias = Literal["household", "person", "household person", "quarters person"]
+COUNTS = ("household", "person", "household person", "quarters person")
 Number: TypeAlias = int | float
 EVERYTHING = "TRUE"
 
@@ -36,7 +36,7 @@ class Control:
 
     name: str
     level: str
-    counts: Counts
+    counts: str
     target: tuple[str, ...]
     expression: str | pl.Expr = EVERYTHING
     hard: bool = False
@@ -49,10 +49,9 @@ class Control:
         Raises:
             DataError: nothing of the kind is counted, or there is no target.
         """
-        if self.counts not in get_args(Counts):
+        if self.counts not in COUNTS:
             raise DataError(
-                f"control {self.name!r} counts {self.counts!r}; "
-                f"it is one of {listing(get_args(Counts))}"
+                f"control {self.name!r} counts {self.counts!r}; it is one of {listing(COUNTS)}"
             )
         if not self.target:
             raise DataError(f"control {self.name!r} has no target; name its published cell")
@@ -61,7 +60,7 @@ class Control:
 def family(
     name: str,
     level: str,
-    counts: Counts,
+    counts: str,
     variable: str,
     targets: Sequence[str | Sequence[str]],
     *,

@@ -27,8 +27,8 @@ def evaluate(frame: pl.DataFrame, expression: Expression, owner: str, purpose: s
             code that cannot occur, or gives neither truth nor numbers.
     """
     where = f"{purpose}, {_text(expression)!r}, over {owner} ({frame.height:,} rows)"
+    parsed = parse(expression, where)
     try:
-        parsed = pl.sql_expr(expression) if isinstance(expression, str) else expression
         missing = sorted(set(parsed.meta.root_names()) - set(frame.columns))
         if missing:
             raise DataError(unknown(where, "column", missing, frame.columns))
@@ -44,6 +44,19 @@ def evaluate(frame: pl.DataFrame, expression: Expression, owner: str, purpose: s
     if not found.dtype.is_numeric():
         raise DataError(f"{where} gives {found.dtype}; it is true or false, or a number")
     return found.cast(pl.Float64).fill_nan(None).fill_null(0.0)
+
+
+def parse(expression: Expression, where: str) -> pl.Expr:
+    """An expression as polars has it.
+
+    Raises:
+        DataError: it is no SQL.
+    """
+    try:
+        return pl.sql_expr(expression) if isinstance(expression, str) else expression
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(f"{where}: this is no SQL expression: {reason}") from error
 
 
 def check_codes(frame: pl.DataFrame, expression: Expression, where: str) -> None:

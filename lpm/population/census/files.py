@@ -79,9 +79,10 @@ def _open(source: Source, stack: ExitStack) -> list[Table]:
         raise DataError(f"{path} is {kind}; name a file (csv, parquet, csv.gz or the zip of it)")
     if path.stat().st_size == 0:
         raise DataError(f"{path.name} is empty (0 rows); download it again")
-    if path.suffix == ".zip":
+    suffix = path.suffix.lower()
+    if suffix == ".zip":
         return [_scan(member, member.name) for member in _unzip(path, stack)]
-    if path.suffix == ".gz":
+    if suffix == ".gz":
         return [_scan(_gunzip(path, stack), path.name)]
     return [_scan(path, path.name)]
 
@@ -91,7 +92,9 @@ def _unzip(path: Path, stack: ExitStack) -> list[Path]:
     folder = Path(stack.enter_context(TemporaryDirectory(prefix="lpm-")))
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [n for n in archive.namelist() if Path(n).suffix in (*_TEXT, ".parquet")]
+            names = [
+                n for n in archive.namelist() if Path(n).suffix.lower() in (*_TEXT, ".parquet")
+            ]
             members = [folder / Path(name).name for name in names]
             for name, member in zip(names, members, strict=True):
                 with archive.open(name) as packed, member.open("wb") as out:
@@ -122,11 +125,12 @@ def _gunzip(path: Path, stack: ExitStack) -> Path:
 
 
 def _scan(path: Path, name: str) -> Table:
-    if path.suffix in (".parquet", ".pq"):
+    suffix = path.suffix.lower()
+    if suffix in (".parquet", ".pq"):
         return _table(name, pl.scan_parquet(path, glob=False))
-    if path.suffix not in _TEXT:
+    if suffix not in _TEXT:
         raise DataError(f"{name} is no table this reads; give csv, parquet, csv.gz or zip")
-    separator = {".dat": "|", ".tsv": "\t"}.get(path.suffix, ",")
+    separator = {".dat": "|", ".tsv": "\t"}.get(suffix, ",")
     note = _check_end(path, name, separator)
     scan = pl.scan_csv(
         path,

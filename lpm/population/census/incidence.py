@@ -12,7 +12,7 @@ from lpm.errors import DataError
 
 from ..sample import Sample
 from .controls import Control
-from .expressions import evaluate
+from .expressions import evaluate, parse
 
 _OWN = ("weight", "replicates")
 
@@ -124,7 +124,6 @@ def _check_partition(
 def _columns(parts: Sequence[tuple[Control, Float[np.ndarray, " unit"]]]) -> list[str]:
     names: dict[str, None] = {}
     for control, _ in parts:
-        expression = control.expression
-        parsed = pl.sql_expr(expression) if isinstance(expression, str) else expression
+        parsed = parse(control.expression, control.name)
         names |= dict.fromkeys(parsed.meta.root_names())
     return list(names)

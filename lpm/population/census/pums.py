@@ -8,7 +8,7 @@ import polars as pl
 from lpm.errors import DataError, listing, unknown
 
 from ..sample import Sample
-from .checks import Duplicates, check_homes, check_sizes, check_weights, merge_duplicates
+from .checks import check_homes, check_sizes, check_weights, merge_duplicates
 from .files import Sources, Table, open_tables
 from .records import (
     HOUSING,
@@ -19,7 +19,7 @@ from .records import (
     describe_survey,
     read_records,
 )
-from .vintages import RENAMED, canonical, former, with_area
+from .vintages import RENAMED, canonical, former, survey_years, with_area
 
 _QUARTERS = ("2", "3")
 _KEY = "SERIALNO"
@@ -31,7 +31,7 @@ def read_pums(
     *,
     columns: Sequence[str] | None = None,
     replicates: bool = True,
-    duplicates: Duplicates = "refuse",
+    duplicates: str = "refuse",
 ) -> Sample:
     """The sample in a housing and a person file of the ACS PUMS, 1-year or 5-year, 2017 to 2024.
 
@@ -78,7 +78,10 @@ def _wanted(columns: Sequence[str], tables: Sequence[Table]) -> set[str]:
     found = {name for table in tables for name in canonical(table.columns).values()}
     missing = sorted(wanted - found)
     if missing:
-        owner = f"{_owners(tables)}, {tables[0].count()},"
+        first = tables[0]
+        key = next(source for source, name in canonical(first.columns).items() if name == _KEY)
+        years = survey_years(first.collect(pl.col(key).cast(pl.String))[key])
+        owner = f"{', '.join(table.count() for table in tables)} of {listing(years)}"
         raise DataError(unknown(owner, "column", [former(name) for name in missing], sorted(found)))
     return wanted
 
@@ -87,7 +90,7 @@ def _merge(
     homes: pl.DataFrame,
     people: pl.DataFrame | None,
     owners: tuple[str, str],
-    duplicates: Duplicates,
+    duplicates: str,
 ) -> tuple[pl.DataFrame, pl.DataFrame | None, list[str]]:
     homes, notes = merge_duplicates(homes, [_KEY], HOUSING.weight, owners[0], duplicates)
     if people is None:

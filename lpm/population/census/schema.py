@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, final
 
 from lpm.errors import DataError, listing, unknown
 
@@ -81,9 +81,9 @@ class SurveyFile:
     size: str = ""
     replicates: Replicates | None = None
     columns: Mapping[str, Column] = field(default_factory=dict)
-    duplicates: Literal["refuse", "merge"] = "refuse"
-    zero_weights: Literal["refuse", "drop"] = "refuse"
-    orphans: Literal["refuse", "drop"] = "refuse"
+    duplicates: str = "refuse"
+    zero_weights: str = "refuse"
+    orphans: str = "refuse"
 
 
 @final
