@@ -31,10 +31,10 @@ def read_acs(source: Sources) -> pl.DataFrame:
     summary file.
 
     Columns: geo_id (what follows `US`; `US` for the nation), summary_level, name, table, cell
-    (`B11016_001`), label, estimate, moe (90% margin of error), se (moe / 1.645) and annotation (what stands in place of
-    a number). Estimates that are not published are null. The margin of a controlled estimate
-    (`*****`) is 0; one that could not be computed is null. Of an open-ended median, such as
-    `250,000+`, the bound is kept and annotated.
+    (`B11016_001`), label, estimate, moe (90% margin of error), se (moe / 1.645) and annotation
+    (what stands in place of a number). Estimates that are not published are null. The margin of a
+    controlled estimate (`*****`) is 0; one that could not be computed is null. Of an open-ended
+    median, such as `250,000+`, the bound is kept and annotated.
 
     Raises:
         DataError: a file is no such table, or a value no such number.
