@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from .newton import finish, step
 from .repair import Repair, repair_blocks, repair_zones
-from .system import System, blocks_only
+from .system import EXTREMES, System, blocks_only
 
 # Called with the number of finest zones that are settled, and of all of them.
 Progress = Callable[[int, int], None]
@@ -60,10 +60,11 @@ def climb(
     repair = Repair(system, np.where(above | outs[0], 0.0, prior), prior, none, none)
     everywhere = np.ones(system.num_blocks, dtype=bool)
     multipliers, settled = _ascend(repair, start, ~everywhere, start, tolerance, progress)
-    if not settled.all():
+    bounded = not np.allclose(system.limits, np.log(EXTREMES))
+    if not settled.all() and not bounded:
         repair = repair_zones(repair, ~settled, above)
         multipliers, settled = _ascend(repair, multipliers, settled, start, tolerance, progress)
-    if not settled.all() and len(system.target) > 1:
+    if not settled.all() and not bounded and len(system.target) > 1:
         repair = repair_blocks(repair, ~settled)
         multipliers, settled = _ascend(repair, multipliers, settled, start, tolerance, progress)
     with jax.enable_x64(True):

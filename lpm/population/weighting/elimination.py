@@ -63,7 +63,8 @@ def _diagonals(system: System, weights: Float[Array, "finest kind"]) -> Tree:
     """Variances of the totals, and a ridge in proportion to the diagonal before elimination."""
     squares = totals(replace(system, columns=system.columns**2), weights)
     return tuple(
-        variance + RIDGE * (square + 1e-6 * jnp.max(square, axis=1, keepdims=True) + SMALLEST_RIDGE)
+        jnp.asarray(variance)
+        + RIDGE * (square + 1e-6 * jnp.max(square, axis=1, keepdims=True) + SMALLEST_RIDGE)
         for variance, square in zip(system.variance, squares, strict=True)
     )
 

@@ -1,16 +1,17 @@
 """Weights nearest to the design weights that meet all totals of all zones together."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from lpm.errors import FittingError, listing
+
 from .checks import check_prior, check_problem
 from .climb import Climbed, Progress, climb
 from .priors import zone_priors
-from .problem import Fitted, Level, Problem
+from .problem import UNBOUNDED, Fitted, Level, Problem, Rules
 from .reconcile import reconcile_margins
 from .system import build_system, forced_out
 
@@ -30,6 +31,7 @@ def fit_weights(
     *,
     prior: Float[np.ndarray, "zone record"] | None = None,
     slack: float = 1.0,
+    bounds: tuple[float, float] = UNBOUNDED,
     tolerance: float = 1e-9,
     progress: Progress | None = None,
 ) -> Fitted:
@@ -47,11 +49,14 @@ def fit_weights(
             size of each zone; zero or less where a zone may not draw a record.
         slack: factor on all standard errors. Below 1 the totals are trusted more than the survey's
             joint distribution; `choose_slack` gives the value that the errors themselves imply.
+        bounds: smallest and largest factor on a record's prior weight. Exact totals are then
+            not looked into if they cannot be met: give them errors.
         tolerance: of the relative duality gap and of the misses of exact totals.
         progress: called after each step with the number of zones settled and of all.
 
     Raises:
         DataError: the problem has no meaning; see `check_problem`.
+        FittingError: exact totals cannot be met within the bounds.
 
     Source: Deville and Sarndal (1992), raking as minimum entropy; penalised by published errors
     as in Nagle et al. (2014).
@@ -60,7 +65,8 @@ def fit_weights(
     agreed, changes = reconcile_margins(problem)
     start = zone_priors(agreed) if prior is None else prior
     check_prior(start)
-    return solve(agreed, changes, start, None, slack=slack, tolerance=tolerance, progress=progress)
+    rules = Rules(slack, bounds, tolerance)
+    return solve(agreed, changes, start, None, rules, progress)
 
 
 def solve(
@@ -68,22 +74,20 @@ def solve(
     reconciled: pl.DataFrame,
     prior: Float[np.ndarray, "zone record"],
     multipliers: Sequence[Float[np.ndarray, "_zone _control"]] | None,
-    *,
-    slack: float,
-    tolerance: float,
-    progress: Progress | None,
+    rules: Rules,
+    progress: Progress | None = None,
 ) -> Fitted:
     """The fit of a problem whose totals agree, begun at multipliers if there are any."""
     kept = np.maximum(prior, 0.0)
-    system, kinds, scales = build_system(problem)
-    system = replace(system, variance=tuple(x * slack**2 for x in system.variance))
+    system, kinds, scales = build_system(problem, rules.slack, rules.bounds)
     gathered = kinds.gather(kept)
     outs = [forced_out(level, kinds) for level in problem.levels]
     if multipliers is None:
         begin = tuple(np.zeros(target.shape) for target in system.target)
     else:
         begin = tuple(m * scale for m, scale in zip(multipliers, scales, strict=True))
-    state = climb(system, gathered, outs, begin, tolerance, progress)
+    state = climb(system, gathered, outs, begin, rules.tolerance, progress)
+    _check_bounds(problem, state, rules)
     factor = np.divide(state.weights, gathered, out=np.zeros_like(gathered), where=gathered > 0)
     weights = kept * factor[:, kinds.kind_of]
     return Fitted(
@@ -94,9 +98,20 @@ def solve(
         reconciled=reconciled,
         multipliers=tuple(m / s for m, s in zip(state.multipliers, scales, strict=True)),
         prior=kept,
-        slack=slack,
+        rules=rules,
         notes=tuple(_notes(problem, prior, state)),
     )
+
+
+def _check_bounds(problem: Problem, state: Climbed, rules: Rules) -> None:
+    if rules.bounds != UNBOUNDED and not state.settled.all():
+        level = problem.levels[-1]
+        names = listing(level.zones[block] for block in np.flatnonzero(~state.settled))
+        raise FittingError(
+            f"Exact totals cannot be met in {level.name} {names} with weights between "
+            f"{rules.bounds[0]:g} and {rules.bounds[1]:g} times the design weights; give the "
+            "totals errors or widen the bounds."
+        )
 
 
 def reached_totals(

@@ -6,20 +6,13 @@ from jaxtyping import Bool, Float, Int
 
 from lpm.axes import Array
 
-from .dual import (
-    LARGEST_EXPONENT,
-    Tree,
-    exponents,
-    gap_of,
-    largest,
-    per_block,
-    totals,
-    weigh,
-)
+from .dual import Point, Tree, exponents, gap_of, largest, locate, move, per_block, totals
 from .elimination import solve
 from .system import System
 
-BISECTIONS = 12
+BISECTIONS = 20
+# Where no exponent changes by more, the whole step is taken: rounding would decide otherwise.
+NEAR = 1e-3
 
 
 @jax.jit
@@ -34,15 +27,15 @@ def step(
     The step goes to the top of the dual along the Newton direction, or all the way if that lies
     further. Blocks that are not active stay where they are.
     """
-    weights, slope, direction, change = _newton(system, prior, multipliers)
-    pace = jnp.where(active, _pace(system, weights, slope, direction, change), 0.0)
+    here, slope, direction, change = _newton(system, prior, multipliers)
+    pace = jnp.where(active, _pace(system, here, slope, direction, change), 0.0)
     moved = tuple(
         values + pace[block][:, None] * way
         for values, block, way in zip(multipliers, system.block, direction, strict=True)
     )
-    size = per_block(system, 0, weights.sum(axis=1))
+    size = per_block(system, 0, here.weights.sum(axis=1))
     miss = jnp.stack([largest(system, i, x) for i, x in enumerate(slope)]).max(axis=0)
-    gap = gap_of(system, prior, weights, change, multipliers)
+    gap = gap_of(system, here, move(system, here, change), multipliers)
     return moved, gap, miss / jnp.maximum(size, 1.0)
 
 
@@ -50,40 +43,38 @@ def step(
 def finish(
     system: System, prior: Float[Array, "finest kind"], multipliers: Tree
 ) -> tuple[Float[Array, "finest kind"], Float[Array, " block"]]:
-    """The primal point of the certificate, which meets exact totals to rounding, and its gap."""
-    weights, _, _, change = _newton(system, prior, multipliers)
-    gap = gap_of(system, prior, weights, change, multipliers)
-    return weights * jnp.maximum(1 + change, 0.0), gap
+    """The weights that the certificate is about, and their relative gap."""
+    here, _, _, change = _newton(system, prior, multipliers)
+    there = move(system, here, change)
+    return there.weights, gap_of(system, here, there, multipliers)
 
 
 def _newton(
     system: System, prior: Float[Array, "finest kind"], multipliers: Tree
-) -> tuple[Float[Array, "finest kind"], Tree, Tree, Float[Array, "finest kind"]]:
-    """Weights, slope of the dual, Newton direction, and how it changes the exponents."""
-    weights = weigh(system, prior, multipliers)
+) -> tuple[Point, Tree, Tree, Float[Array, "finest kind"]]:
+    """Where we are, slope of the dual, Newton direction, and how it changes the exponents."""
+    here = locate(system, prior, multipliers)
     slope = tuple(
         jnp.asarray(target) - found - variance * values
         for target, found, variance, values in zip(
-            system.target, totals(system, weights), system.variance, multipliers, strict=True
+            system.target, totals(system, here.weights), system.variance, multipliers, strict=True
         )
     )
-    direction = solve(system, weights, slope)
-    change = jnp.where(weights > 0, exponents(system, direction), 0.0)
-    return weights, slope, direction, change
+    direction = solve(system, here.free, slope)
+    return here, slope, direction, jnp.where(prior > 0, exponents(system, direction), 0.0)
 
 
 def _pace(
     system: System,
-    weights: Float[Array, "finest kind"],
+    here: Point,
     slope: Tree,
     direction: Tree,
     change: Float[Array, "finest kind"],
 ) -> Float[Array, " block"]:
-    """Length of the step of each block, between log(1 + u) / u and 1.
+    """Length of the step of each block: to the top along the direction, at most 1.
 
-    u is the largest change of an exponent. The lower end always climbs, since the curvature of
-    an exponential dual grows by at most exp(u); from there the slope along the direction, which
-    only falls, is bisected. Terms are taken relative to the start, so that nothing cancels.
+    The slope along the direction only falls, and is bisected. Terms are taken relative to the
+    start, so that nothing cancels.
     """
     products = [s * d for s, d in zip(slope, direction, strict=True)]
     squares = [v * d**2 for v, d in zip(system.variance, direction, strict=True)]
@@ -91,9 +82,10 @@ def _pace(
     bend = sum(per_block(system, i, x.sum(axis=1)) for i, x in enumerate(squares))
 
     def climbing(pace: Float[Array, " block"]) -> Bool[Array, " block"]:
-        power = jnp.clip(pace[system.block[0]][:, None] * change, max=LARGEST_EXPONENT)
-        added = per_block(system, 0, (weights * change * jnp.expm1(power)).sum(axis=1))
-        return rise - pace * bend - added >= 0
+        ahead = here.exponent + pace[system.block[0]][:, None] * change
+        ahead = jnp.clip(ahead, system.limits[0], system.limits[1])
+        added = here.weights * change * jnp.expm1(ahead - here.factor)
+        return rise - pace * bend - per_block(system, 0, added.sum(axis=1)) >= 0
 
     def halve(
         _: Int[Array, ""], ends: tuple[Float[Array, " block"], Float[Array, " block"]]
@@ -103,8 +95,7 @@ def _pace(
         up = climbing(middle)
         return jnp.where(up, middle, low), jnp.where(up, high, middle)
 
-    widest = largest(system, 0, change)
-    safe = jnp.where(widest > 1, jnp.log1p(widest) / jnp.maximum(widest, 1), 1.0)
-    whole = jnp.ones_like(safe)
-    low, _ = jax.lax.fori_loop(0, BISECTIONS, halve, (safe, whole))
-    return jnp.where((widest <= 1) | climbing(whole), whole, low)
+    whole = jnp.ones(system.num_blocks, change.dtype)
+    low, _ = jax.lax.fori_loop(0, BISECTIONS, halve, (jnp.zeros_like(whole), whole))
+    near = largest(system, 0, change) <= NEAR
+    return jnp.where(near | climbing(whole), whole, low)

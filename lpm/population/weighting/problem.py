@@ -7,6 +7,8 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
 
+UNBOUNDED = (0.0, float("inf"))
+
 
 @final
 @dataclass(frozen=True)
@@ -54,6 +56,22 @@ class Problem:
 
 @final
 @dataclass(frozen=True)
+class Rules:
+    """How weights are fitted.
+
+    Attributes:
+        slack: factor on the published standard errors.
+        bounds: smallest and largest factor on a prior weight.
+        tolerance: of the relative duality gap, and of misses of exact totals.
+    """
+
+    slack: float = 1.0
+    bounds: tuple[float, float] = UNBOUNDED
+    tolerance: float = 1e-9
+
+
+@final
+@dataclass(frozen=True)
 class Fitted:
     """Weights of the records in every zone of the finest level, and how they were got.
 
@@ -66,7 +84,7 @@ class Fitted:
             published, used.
         multipliers: per level, the Lagrange multipliers of the totals ([zone, control]).
         prior: what the weights were kept close to ([zone, record]).
-        slack: factor on the published standard errors.
+        rules: how it was fitted.
         notes: what was left out or could not be certified, one line each.
     """
 
@@ -77,5 +95,5 @@ class Fitted:
     reconciled: pl.DataFrame
     multipliers: tuple[Float[np.ndarray, "_zone _control"], ...] = field(default=())
     prior: Float[np.ndarray, "zone record"] | None = None
-    slack: float = 1.0
+    rules: Rules = field(default_factory=Rules)
     notes: tuple[str, ...] = field(default=())

@@ -12,13 +12,15 @@ from lpm.axes import Array
 
 from .problem import Level, Problem
 
+# Factors on a prior weight that float64 can tell from nothing and from infinity.
+EXTREMES = (1e-300, 1e260)
 SMALLEST = 16  # kinds are padded to few different lengths, so that few programs are compiled
 
 
 @final
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["columns", "picks", "target", "variance", "zone_of", "parent", "block"],
+    data_fields=["columns", "picks", "target", "variance", "zone_of", "parent", "block", "limits"],
     meta_fields=[],
 )
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class System:
         parent: per level but the last, the zone of the next level in which each zone lies.
         block: per level, the independent part of the problem to which each zone belongs: the
             zone of the coarsest level.
+        limits: logarithms of the smallest and largest factor on a prior weight.
     """
 
     columns: Float[Array | np.ndarray, "kind column"]
@@ -43,6 +46,7 @@ class System:
     zone_of: tuple[Int[Array | np.ndarray, " finest"], ...]
     parent: tuple[Int[Array | np.ndarray, " _zone"], ...]
     block: tuple[Int[Array | np.ndarray, " _zone"], ...]
+    limits: Float[Array | np.ndarray, " 2"]
 
     @property
     def num_blocks(self) -> int:
@@ -74,7 +78,7 @@ class Kinds:
 
 
 def build_system(
-    problem: Problem,
+    problem: Problem, slack: float, bounds: tuple[float, float]
 ) -> tuple[System, Kinds, tuple[Float[np.ndarray, " _control"], ...]]:
     """The solver's arrays, how records were merged, and the scale of each control per level."""
     stacked = np.concatenate([level.incidence for level in problem.levels], axis=1)
@@ -89,13 +93,16 @@ def build_system(
         columns=np.pad(columns, ((0, kinds.length - len(columns)), (0, 0))),
         picks=tuple(np.split(pick.ravel(), cuts)),
         target=tuple(x.target / s for x, s in zip(problem.levels, scales, strict=True)),
-        variance=tuple((x.error / s) ** 2 for x, s in zip(problem.levels, scales, strict=True)),
+        variance=tuple(
+            (slack * x.error / s) ** 2 for x, s in zip(problem.levels, scales, strict=True)
+        ),
         zone_of=zone_of,
         parent=tuple(
             coarsen(fine, coarse, len(level.zones))
             for fine, coarse, level in zip(zone_of, zone_of[1:], problem.levels, strict=False)
         ),
         block=tuple(coarsen(x.zone_of, zone_of[-1], len(x.zones)) for x in problem.levels),
+        limits=np.log(np.clip(bounds, *EXTREMES)),
     )
     return system, kinds, scales
 
@@ -119,7 +126,8 @@ def forced_out(level: Level, kinds: Kinds) -> Bool[np.ndarray, "finest kind"]:
 
 def held_at_zero(level: Level) -> Bool[np.ndarray, "zone control"]:
     """Exact totals of zero of which no record can take away."""
-    return (level.target == 0) & (level.error == 0) & (level.incidence >= 0).all(axis=0)[None]
+    adding = np.all(level.incidence >= 0, axis=0)
+    return (level.target == 0) & (level.error == 0) & adding[None]
 
 
 def blocks_only(system: System, chosen: Bool[np.ndarray, " block"]) -> tuple[System, list]:
