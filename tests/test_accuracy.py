@@ -11,7 +11,7 @@ import pytest
 import lpm
 from lpm.errors import DataError
 from lpm.population.accuracy import accuracy, compare_totals, drawn_counts, fit_cells
-from lpm.population.weighting.problem import Fitted, Level, Problem
+from lpm.population.weighting import Fitted, Level, Problem
 
 DATA = Path(os.environ.get("LPM_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
 KNOX = DATA / "acs_blockgroup_moe_knox"

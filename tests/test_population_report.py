@@ -15,7 +15,7 @@ from lpm.analysis.population_report import (
 )
 from lpm.population.fidelity import k_marginal
 from lpm.population.seeds import generator
-from lpm.population.weighting.problem import Fitted, Level, Problem
+from lpm.population.weighting import Fitted, Level, Problem
 
 ZONES = ("north", "<south>")
 NAMES = {"level": pl.String, "zone": pl.String, "control": pl.String}

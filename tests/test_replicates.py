@@ -1,6 +1,8 @@
 """Populations from replicate weights and redrawn margins, against closed forms."""
 
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -9,6 +11,7 @@ import pytest
 import lpm
 from lpm.analysis.variance_split import split_values
 from lpm.errors import DataError
+from lpm.population.census.checks import merge_duplicates
 from lpm.population.replicates import (
     absent_records,
     population_scale,
@@ -19,8 +22,19 @@ from lpm.population.replicates import (
 )
 from lpm.population.sample import Sample
 from lpm.population.seeds import generator
-from lpm.population.variance import jackknife, successive_differences
-from lpm.population.weighting.problem import Fitted, Level, Problem
+from lpm.population.variance import (
+    jackknife,
+    read_weights,
+    standard_error,
+    successive_differences,
+)
+from lpm.population.weighting import Fitted, Level, Problem, fit_weights
+
+DATA = Path(os.environ.get("LPM_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
+CALM = DATA / "popsim_calm_oregon"
+needs_calm = pytest.mark.skipif(
+    not CALM.exists(), reason="the survey files are not here; name their folder in LPM_DATA"
+)
 
 KIND = np.repeat([0, 1], [12, 20])
 
@@ -69,6 +83,76 @@ def test_refitted_replicates_have_the_error_of_a_post_stratified_mean():
     assert error == pytest.approx(math.sqrt(known * 31 / 32))
     assert [fit(p).weights[0][KIND == 0].sum() for p in replicate_problems(problem(), deleted())] \
         == pytest.approx([600] * 32)  # fmt: skip
+
+
+def test_the_solver_gives_what_post_stratification_does():
+    for each in list(replicate_problems(problem(), deleted()))[:3]:
+        assert fit_weights(each).weights == pytest.approx(fit(each).weights, rel=1e-6)
+    # The fifth record is the only one of its kind: without it the total cannot be met.
+    kind = np.arange(32) == 4
+    level = Level(
+        "tract", ("A",), ("rare", "other"), np.column_stack([kind, ~kind]).astype(float),
+        np.array([[30.0, 970.0]]), np.zeros((1, 2)), np.zeros(1, int),
+    )  # fmt: skip
+    rare = Problem(np.full(32, 31.25), (level,))
+    without = list(replicate_problems(rare, deleted()))[4]
+    kept = list(replicate_problems(rare, deleted(), floor=1e-3))[4]
+    assert fit_weights(without).infeasible["control"].to_list() == ["rare"]
+    assert fit_weights(kept).infeasible.is_empty()
+    assert fit_weights(kept).weights[0, 4] == pytest.approx(30)
+
+
+def calm() -> tuple[pl.DataFrame, Problem]:
+    """Households of the survey, and households by size and income in 35 tracts."""
+    names = [f"WGTP{i}" for i in range(1, 81)]
+    homes = pl.read_parquet(CALM / "seed_households.parquet").select(
+        "SERIALNO", "NP", "HHINCADJ", "HTYPE",
+        weight=pl.col("WGTP").cast(pl.Float64),
+        replicates=pl.concat_list(names).list.to_array(80),
+    )  # fmt: skip
+    homes, _ = merge_duplicates(homes, ["SERIALNO"], "weight", "homes", "merge")
+    homes = homes.filter(pl.col("weight") > 0)
+    controls = [f"HHSIZE{i}" for i in range(1, 5)] + [f"HHINC{i}" for i in range(1, 5)]
+    zones = pl.read_csv(CALM / "control_totals_taz.csv").group_by("TRACTCE").agg(
+        pl.col(controls).sum()
+    ).sort("TRACTCE")  # fmt: skip
+    size = np.minimum(homes["NP"].to_numpy(), 4) - 1
+    income = np.searchsorted([21_297, 42_593, 85_185], homes["HHINCADJ"].to_numpy())
+    level = Level(
+        "tract", tuple(map(str, zones["TRACTCE"])), tuple(controls),
+        np.hstack([np.eye(4)[size], np.eye(4)[income]]),
+        zones.select(controls).to_numpy().astype(float),
+        np.zeros((zones.height, 8)), np.arange(zones.height),
+    )  # fmt: skip
+    return homes, Problem(homes["weight"].to_numpy(), (level,))
+
+
+@needs_calm
+@pytest.mark.gate
+def test_fitting_takes_away_the_sampling_error_of_what_is_fitted_and_no_other():
+    homes, given = calm()
+    weights = read_weights(homes)[:, 1:].T
+    assert (weights < 0).any()
+    whole = fit_weights(given).weights.sum(axis=0)
+    again = np.array(
+        [fit_weights(p).weights.sum(axis=0) for p in replicate_problems(given, weights)]
+    )
+
+    def relative(values):
+        fitted, design = whole @ values, given.prior @ values
+        return (
+            float(standard_error(float(fitted), again @ values)) / fitted,
+            float(standard_error(float(design), weights @ values)) / design,
+        )
+
+    fitted, design = relative(np.ones(homes.height))
+    assert fitted < 1e-9
+    assert design == pytest.approx(0.0112, abs=1e-4)
+    # People are nearly known from sizes, mobile homes are told by neither size nor income.
+    fitted, design = relative(homes["NP"].to_numpy())
+    assert fitted < design / 3
+    fitted, design = relative((homes["HTYPE"] == 3).to_numpy().astype(float))
+    assert 0.8 < fitted / design < 1.3
 
 
 def test_populations_come_one_at_a_time_with_seeds_of_their_own():

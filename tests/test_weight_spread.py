@@ -11,7 +11,7 @@ from lpm.population.weight_spread import (
     expansion_report,
     weight_report,
 )
-from lpm.population.weighting.problem import Level, Problem
+from lpm.population.weighting import Level, Problem
 
 PRIOR = np.array([10.0, 20.0, 10.0, 60.0])
 WEIGHTS = np.array([[4.0, 4.0, 0.0, 0.0], [6.0, 26.0, 0.0, 60.0]])

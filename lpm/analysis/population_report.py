@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from ..population.accuracy import INSIDE, compare_totals, fit_cells
 from ..population.weight_spread import expansion_factors
-from ..population.weighting.problem import Fitted
+from ..population.weighting import Fitted
 from .page import Illustration, figure, page, section
 from .picture import picture_of
 from .population_plots import plot_expansion, plot_noise, plot_pyramid, plot_shares, plot_totals

@@ -10,7 +10,7 @@ from jaxtyping import Int
 from ..population.accuracy import INSIDE, accuracy
 from ..population.fidelity import copies, tell_copies
 from ..population.weight_spread import expansion_report, weight_report
-from ..population.weighting.problem import Fitted
+from ..population.weighting import Fitted
 from .page import table
 from .summary import number
 
@@ -127,7 +127,6 @@ def sources_table(fitted: Fitted, notes: Sequence[str], provenance: Sequence[str
     lines += [{"what": "note", "value": line} for line in (*notes, *fitted.notes)]
     gap = float(fitted.gap.max(initial=0.0))
     lines.append({"what": "largest relative gap to the optimum", "value": f"{gap:.1e}"})
-    lines.append({"what": "factor on standard errors", "value": number(fitted.slack)})
     return table(lines, "pairs")
 
 

@@ -14,7 +14,7 @@ from lpm.errors import DataError, unknown
 
 from .population import Population
 from .tables import require
-from .weighting.problem import Fitted, Level, Problem
+from .weighting import Fitted, Level, Problem, reached_totals
 
 INSIDE = 1.645  # Standard errors that hold nine of ten normal deviations.
 _CELLS = ("target", "error", "reached", "difference", "z", "base")
@@ -191,8 +191,7 @@ def _level_cells(
     families: Mapping[str, str],
 ) -> pl.DataFrame:
     zones, controls = level.target.shape
-    reached = np.zeros((zones, controls))
-    np.add.at(reached, level.zone_of, weights @ level.incidence)
+    reached = reached_totals(level, weights.astype(np.float64))
     names = [families.get(name, name.split(maxsplit=1)[0]) for name in level.controls]
     return pl.DataFrame(
         {

@@ -22,7 +22,7 @@ from .population import Population
 from .sample import Sample
 from .seeds import Generator, generator
 from .variance import read_weights, successive_differences
-from .weighting.problem import Fitted, Level, Problem
+from .weighting import Fitted, Level, Problem
 
 Fit: TypeAlias = Callable[[Problem], Fitted]
 DrawPeople: TypeAlias = Callable[[Fitted, int], Population]

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from lpm.errors import DataError
 
-from .weighting.problem import Problem
+from .weighting import Problem
 
 Weights = Float[np.ndarray, "zone record"] | Int[np.ndarray, "zone record"]
 _POINTS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
