@@ -127,6 +127,10 @@ def sources_table(fitted: Fitted, notes: Sequence[str], provenance: Sequence[str
     lines += [{"what": "note", "value": line} for line in (*notes, *fitted.notes)]
     gap = float(fitted.gap.max(initial=0.0))
     lines.append({"what": "largest relative gap to the optimum", "value": f"{gap:.1e}"})
+    low, high = fitted.rules.bounds
+    lines.append({"what": "factor on standard errors", "value": number(fitted.rules.slack)})
+    limits = f"{low:g} to {high:g}" if np.isfinite(high) or low > 0 else "none"
+    lines.append({"what": "limits on the factor of a weight", "value": limits})
     return table(lines, "pairs")
 
 
