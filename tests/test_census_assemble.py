@@ -211,6 +211,19 @@ def test_totals_that_should_agree_are_reported(sample):
     ]
 
 
+def test_persons_in_households_are_not_more_than_all(sample):
+    tables = targets(("t1", "P", 90.0, None), ("t1", "H", 95.0, None))
+    persons = [
+        Control("everybody", "tract", "person", ("P",), hard=True),
+        Control("in households", "tract", "household person", ("H",), hard=True),
+    ]
+    zones = pl.DataFrame({"tract": ["t1"], "area": [["1", "2"]]})
+    (block,) = assemble(sample, persons, tables, zones)
+    assert block.disagreements["other"].to_list() == ["in households"]
+    tables = targets(("t1", "P", 90.0, None), ("t1", "H", 85.0, None))
+    assert assemble(sample, persons, tables, zones)[0].disagreements.is_empty()
+
+
 def test_levels_that_should_agree_are_reported(sample):
     tables = targets(("t1", "T", 30.0, None), ("t2", "T", 30.0, None), ("c", "T", 61.0, None))
     (block,) = assemble(sample, [total(), total(level="county")], tables, ZONES)

@@ -73,11 +73,15 @@ def _wholes(level: Level, controls: Sequence[Control]) -> Wholes:
 
 def _persons(level: Level, found: Wholes) -> Rows:
     kinds = ("person", "household person", "quarters person")
-    if any((kind, EVERYTHING) not in found for kind in kinds):
+    sums = [found[kind, EVERYTHING][0] for kind in kinds if (kind, EVERYTHING) in found]
+    if ("person", EVERYTHING) not in found or len(sums) == 1:
         return []
-    everybody, inside, quarters = (found[kind, EVERYTHING][0] for kind in kinds)
-    both = f"{inside[0]} and {quarters[0]}", inside[1] + quarters[1]
+    everybody, parts = sums[0], sums[1:]
+    both = " and ".join(name for name, _ in parts), np.sum([total for _, total in parts], axis=0)
     hint = "persons are those in households and those in group quarters"
+    if len(parts) == 1:  # The other part is what is left, so it must not be negative.
+        both = both[0], np.maximum(both[1], everybody[1])
+        hint = "one part of all persons is more than all; is group quarters in both?"
     return _differing(level, "person", EVERYTHING, everybody, both, hint)
 
 

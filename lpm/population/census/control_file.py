@@ -1,4 +1,40 @@
-"""Controls written in TOML."""
+"""Controls written in TOML.
+
+```toml
+[level.county]          # optional; what holds for its controls unless they say otherwise
+hard = true
+
+[[control]]
+name = "households"
+level = "county"
+counts = "household"    # or person, household person, quarters person
+target = "B11016_001"   # several cells are added up: ["B11016_002", "B11016_009"]
+
+[[control]]
+name = "vehicles"
+level = "county"
+counts = "household"
+expression = "CAST(VEH AS INT)"    # a number is added up; true or false chooses
+target = "B25046_001"
+
+[[family]]              # a partition, in one go
+name = "household size"
+level = "tract"
+counts = "household"
+variable = "NP"
+cuts = [1, 2, 3]        # 1, 2, and 3 or more; -inf may come first
+targets = ["B11016_010", ["B11016_003", "B11016_011"], "larger"]
+
+[[family]]
+name = "sex"
+level = "tract"
+counts = "person"
+variable = "SEX"
+universe = "AGEP >= 25" # who is parted; everything counted unless said
+values = {male = ["1"], female = ["2"]}
+targets = {male = "B15002_002", female = "B15002_019"}
+```
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,40 +55,7 @@ _FAMILY = (
 def read_controls(path: str | Path) -> list[Control]:
     """The controls of a TOML file, in its order: families after single ones.
 
-    ```toml
-    [level.county]          # optional; what holds for its controls unless they say otherwise
-    hard = true
-
-    [[control]]
-    name = "households"
-    level = "county"
-    counts = "household"    # or person, household person, quarters person
-    target = "B11016_001"   # several cells are added up: ["B11016_002", "B11016_009"]
-
-    [[control]]
-    name = "vehicles"
-    level = "county"
-    counts = "household"
-    expression = "CAST(VEH AS INT)"    # a number is added up; true or false chooses
-    target = "B25046_001"
-
-    [[family]]              # a partition, in one go
-    name = "household size"
-    level = "tract"
-    counts = "household"
-    variable = "NP"
-    cuts = [1, 2, 3]        # 1, 2, and 3 or more; -inf may come first
-    targets = ["B11016_010", ["B11016_003", "B11016_011"], "larger"]
-
-    [[family]]
-    name = "sex"
-    level = "tract"
-    counts = "person"
-    variable = "SEX"
-    universe = "AGEP >= 16"
-    values = {male = ["1"], female = ["2"]}
-    targets = {male = "B01001_002", female = "B01001_026"}
-    ```
+    The top of this module shows the format.
 
     Raises:
         DataError: the file is no TOML, or declares no control; names the entry and the key.

@@ -87,14 +87,7 @@ def family(
         >>> [(part.name, part.expression) for part in sizes]
         [('size 1', '(NP) >= 1 AND (NP) < 2'), ('size 2+', '(NP) >= 2')]
     """
-    if bool(cuts) == bool(values):
-        raise DataError(f"family {name!r} needs either cuts or values")
-    parts = _cut(name, variable, cuts) if cuts else _map(name, variable, values or {})
-    if len(parts) != len(targets):
-        raise DataError(
-            f"family {name!r} has {len(parts)} parts, {listing(label for label, _ in parts)}, "
-            f"but {len(targets)} targets; give one for each"
-        )
+    parts = _parts(name, variable, cuts, values or {}, len(targets))
     return [
         Control(
             label,
@@ -108,6 +101,25 @@ def family(
         )
         for (label, condition), target in zip(parts, targets, strict=True)
     ]
+
+
+def _parts(
+    name: str,
+    variable: str,
+    cuts: Sequence[Number],
+    values: Mapping[str, Sequence[str | Number]],
+    wanted: int,
+) -> list[tuple[str, str]]:
+    """Names and conditions of the parts of a family."""
+    if bool(cuts) == bool(values):
+        raise DataError(f"family {name!r} needs either cuts or values")
+    parts = _cut(name, variable, cuts) if cuts else _map(name, variable, values)
+    if len(parts) != wanted:
+        raise DataError(
+            f"family {name!r} has {len(parts)} parts, {listing(label for label, _ in parts)}, "
+            f"but {wanted} targets; give one for each"
+        )
+    return parts
 
 
 def _cut(name: str, variable: str, cuts: Sequence[Number]) -> list[tuple[str, str]]:

@@ -56,19 +56,29 @@ def read_pums(
     with ExitStack() as stack:
         housing = open_tables(households, stack)
         people = [] if persons is None else open_tables(persons, stack)
-        for kind, tables in ((HOUSING, housing), (PERSON, people)):
-            for table in tables:
-                check_kind(table, kind)
-        wanted = None if columns is None else _wanted(columns, [*housing, *people])
-        homes, notes = read_records(housing, HOUSING, wanted, replicates=replicates)
         owners = _owners(housing), _owners(people)
-        heads = None
-        if people:
-            heads, more = read_records(people, PERSON, wanted, replicates=replicates)
-            notes += more
-    homes, heads, merged = _merge(homes, heads, owners, duplicates)
+        homes, members, notes = _read(housing, people, columns, replicates=replicates)
+    homes, members, merged = _merge(homes, members, owners, duplicates)
     homes, placed = with_area(homes, owners[0])
-    return _split(homes, heads, owners, (*notes, *merged, *placed))
+    return _split(homes, members, owners, (*notes, *merged, *placed))
+
+
+def _read(
+    housing: Sequence[Table],
+    people: Sequence[Table],
+    columns: Sequence[str] | None,
+    *,
+    replicates: bool,
+) -> tuple[pl.DataFrame, pl.DataFrame | None, list[str]]:
+    for kind, tables in ((HOUSING, housing), (PERSON, people)):
+        for table in tables:
+            check_kind(table, kind)
+    wanted = None if columns is None else _wanted(columns, [*housing, *people])
+    homes, notes = read_records(housing, HOUSING, wanted, replicates=replicates)
+    if not people:
+        return homes, None, notes
+    members, more = read_records(people, PERSON, wanted, replicates=replicates)
+    return homes, members, notes + more
 
 
 def _wanted(columns: Sequence[str], tables: Sequence[Table]) -> set[str]:
@@ -122,10 +132,7 @@ def _split(
         f"{units.height - occupied.height:,} vacant units (dropped) and "
         f"{placeholders.height:,} placeholders of group quarters"
     )
-    counted = ~pl.col("TYPEHUGQ").is_in(_QUARTERS) & (pl.col("NP") > 0)
-    check_weights(
-        homes.with_columns(WGTP=pl.when(counted).then("WGTP").otherwise(1)), "WGTP", owners[0]
-    )
+    _check_household_weights(homes, owners[0])
     if people is None:
         more.append(f"{owners[0]}: no person file; persons and group quarters are empty")
         people = pl.DataFrame(schema={_KEY: pl.String, "SPORDER": pl.Int64, "PWGTP": pl.Float64})
@@ -142,6 +149,13 @@ def _split(
         (*notes, *more),
         provenance,
     )
+
+
+def _check_household_weights(homes: pl.DataFrame, owner: str) -> None:
+    """Insist on positive weights of households; the others stand for none."""
+    counted = ~pl.col("TYPEHUGQ").is_in(_QUARTERS) & (pl.col("NP") > 0)
+    weight = pl.when(counted).then(HOUSING.weight).otherwise(1).alias(HOUSING.weight)
+    check_weights(homes.with_columns(weight), HOUSING.weight, owner)
 
 
 def _named(frame: pl.DataFrame, kind: Kind) -> pl.DataFrame:

@@ -1,4 +1,30 @@
-"""What the files of any household survey hold, declared in Python or in TOML."""
+"""What the files of any household survey hold, declared in Python or in TOML.
+
+```toml
+name = "Survey of the Isles 2021"
+quarters = "kind = 'hostel'"      # SQL over the household file; leave out where there are none
+
+[households]
+files = "homes.csv"               # or a list of parts; csv, parquet, gz or zip
+key = "home"
+weight = "w"
+area = ["island", "parish"]       # or one column; leave out where all records are for all zones
+size = "people"                   # checked against the persons; 0 is vacant
+duplicates = "merge"              # or refuse (the default); zero_weights = "drop" or refuse
+replicates = {columns = "w_{}", method = "jackknife"}
+
+[households.columns]              # leave out to keep everything as it is
+people = "number"
+rent = {kind = "number", source = "rent_month", unit = "pounds"}
+tenure = {kind = "code", labels = {1 = "owns", 2 = "rents"}}
+
+[persons]                         # leave out where there are none
+files = ["people_1.csv", "people_2.csv"]
+key = "home"
+number = "line"
+weight = "w"                      # orphans = "drop" leaves out persons without household
+```
+"""
 
 import tomllib
 from collections.abc import Mapping
@@ -107,6 +133,9 @@ class SurveySchema:
 
 def read_schema(path: str | Path) -> SurveySchema:
     """A schema from TOML; its files are named relative to it.
+
+    Keys are the fields of `SurveySchema`, `SurveyFile`, `Column` and `Replicates`; the top of this
+    module shows them.
 
     Raises:
         DataError: the file is no TOML, or has other keys than a schema.
