@@ -69,14 +69,12 @@ def family(
     universe: str = EVERYTHING,
     hard: bool = False,
 ) -> list[Control]:
-    """Controls that part a whole by one variable, one target (or several to add up) for each.
+    """Controls that part a whole by one variable, with a target (or several to add up) for each.
 
     Args:
-        name: of the family; its parts are called after it.
         variable: a column, or SQL that gives numbers, such as `CAST(VEH AS INT)`.
         cuts: lower bounds of the parts, ascending; the last part is open. `-inf` may come first.
         values: instead of cuts, what each part is called and the values it holds.
-        targets: in the order of the parts.
         universe: SQL for who is parted, such as `AGEP >= 16`.
 
     Raises:
