@@ -85,18 +85,9 @@ def family(
         >>> [(part.name, part.expression) for part in sizes]
         [('size 1', '(NP) >= 1 AND (NP) < 2'), ('size 2+', '(NP) >= 2')]
     """
-    parts = _parts(name, variable, cuts, values or {}, len(targets))
+    parts = _parts(name, variable, cuts, values or {}, len(targets), universe)
     return [
-        Control(
-            label,
-            level,
-            counts,
-            (target,) if isinstance(target, str) else tuple(target),
-            condition if universe == EVERYTHING else f"({universe}) AND {condition}",
-            hard,
-            name,
-            universe,
-        )
+        Control(label, level, counts, _cells(target), condition, hard, name, universe)
         for (label, condition), target in zip(parts, targets, strict=True)
     ]
 
@@ -107,6 +98,7 @@ def _parts(
     cuts: Sequence[Number],
     values: Mapping[str, Sequence[str | Number]],
     wanted: int,
+    universe: str,
 ) -> list[tuple[str, str]]:
     """Names and conditions of the parts of a family."""
     if bool(cuts) == bool(values):
@@ -117,7 +109,13 @@ def _parts(
             f"family {name!r} has {len(parts)} parts, {listing(label for label, _ in parts)}, "
             f"but {wanted} targets; give one for each"
         )
-    return parts
+    if universe == EVERYTHING:
+        return parts
+    return [(label, f"({universe}) AND {condition}") for label, condition in parts]
+
+
+def _cells(target: str | Sequence[str]) -> tuple[str, ...]:
+    return (target,) if isinstance(target, str) else tuple(target)
 
 
 def _cut(name: str, variable: str, cuts: Sequence[Number]) -> list[tuple[str, str]]:
