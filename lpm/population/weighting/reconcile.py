@@ -108,7 +108,7 @@ def _reconcile(table: Table) -> Float[np.ndarray, "zone column"]:
 def _equations(incidence: Float[np.ndarray, "kind column"], held: int) -> Equations:
     """Each column that earlier ones determine gives one equation."""
     rank = np.zeros(incidence.shape[1], dtype=np.int64)
-    found = list(_dependencies(incidence))
+    found = list(dependencies(incidence))
     for factors in found:
         later, earlier = np.flatnonzero(factors > 0), np.flatnonzero(factors < 0)
         if len(later) == 1 and len(earlier) > 1:
@@ -121,9 +121,10 @@ def _equations(incidence: Float[np.ndarray, "kind column"], held: int) -> Equati
     return Equations(np.array(found).reshape(len(found), len(rank)).T, rank)
 
 
-def _dependencies(
+def dependencies(
     incidence: Float[np.ndarray, "kind column"],
 ) -> Iterator[Float[np.ndarray, " column"]]:
+    """Factors of each equation that holds between the columns for every record."""
     basis: list[int] = []
     triangle = np.asarray(np.linalg.qr(incidence, mode="r"))
     size = np.maximum(np.linalg.norm(triangle, axis=0), 1e-300)
