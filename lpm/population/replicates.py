@@ -9,23 +9,20 @@ move what the totals leave open; redrawn margins move the totals and keep the jo
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
-from typing import TypeAlias
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float
+from jaxtyping import Float, PRNGKeyArray
 
 from lpm.errors import DataError
 
 from .population import Population
 from .sample import Sample
-from .seeds import Generator, generator
 from .variance import read_weights, successive_differences
-from .weighting import Fitted, Level, Problem
+from .weighting import Fitted, redraw_targets, refit_draws
 
-Fit: TypeAlias = Callable[[Problem], Fitted]
-DrawPeople: TypeAlias = Callable[[Fitted, int], Population]
+Fits = TypeVar("Fits")
 
 
 def replicate_weights(sample: Sample) -> Float[np.ndarray, "replicate record"]:
@@ -46,10 +43,10 @@ def replicate_weights(sample: Sample) -> Float[np.ndarray, "replicate record"]:
     return np.concatenate(parts)[:, 1:].T
 
 
-def replicate_problems(
-    problem: Problem, weights: Float[np.ndarray, "replicate record"], floor: float = 0.0
-) -> Iterator[Problem]:
-    """The problem once for each set of replicate weights, in place of the design weights.
+def replicate_fits(
+    fitted: Fitted, weights: Float[np.ndarray, "replicate record"], floor: float = 0.0
+) -> Iterator[Fitted]:
+    """The fit again from each set of replicate weights, in place of the design weights.
 
     A replicate weight of zero or less says that the record is not in that draw of the survey: it
     gets `floor` times its design weight. At 0 it cannot be drawn, and if it was the only one of its
@@ -58,18 +55,18 @@ def replicate_problems(
     zero understates the spread a little.
 
     Args:
-        problem: with the records of the weights, in their order.
-        weights: such as `replicate_weights(sample)[:, records]`.
+        fitted: from the full weights.
+        weights: such as `replicate_weights(sample)[:, records]`, in the order of its records.
         floor: share of the design weight, 0 to 1.
 
     Raises:
         DataError: weights of other records, not finite, or all below zero; or a floor outside 0
             to 1.
     """
-    if weights.shape[1] != len(problem.prior):
+    design = fitted.problem.prior
+    if weights.shape[1] != len(design):
         raise DataError(
-            f"replicate weights are of {weights.shape[1]} records; the problem has "
-            f"{len(problem.prior)}"
+            f"replicate weights are of {weights.shape[1]} records; the problem has {len(design)}"
         )
     if not 0 <= floor < 1:
         raise DataError(f"floor is {floor}; a share of the design weight lies in [0, 1)")
@@ -78,56 +75,48 @@ def replicate_problems(
         raise DataError(
             f"replicate {int(empty.argmax())} has weights that are not finite, or none above zero"
         )
-    return (
-        replace(problem, prior=np.where(each > 0, each, floor * problem.prior)) for each in weights
-    )
+    return refit_draws(fitted, priors=np.where(weights > 0, weights, floor * design))
 
 
-def redrawn_problems(problem: Problem, replicates: int, seed: int = 0) -> Iterator[Problem]:
-    """The problem several times, with totals redrawn within their standard errors.
+def redrawn_fits(fitted: Fitted, key: PRNGKeyArray, count: int) -> Iterator[Fitted]:
+    """The fit again to each of `count` sets of totals redrawn within their standard errors.
 
-    Each total with an error is drawn from the gamma distribution of its mean and error, which has
-    no values below zero and is near the normal where the error is small; a negative total is
-    mirrored. A total of zero stays zero: published errors of empty cells say what else might have
-    been sampled, not that it is there. Cells are drawn independently, though published ones are not
-    quite (cells of a table share a sample, and add up to a total that is better known than they
-    are): give that total its own smaller error, or none, and the fit brings them together.
+    See `redraw_targets` for how they are drawn. A fit that gives way to noisy totals follows
+    redrawn ones only in part: for W records of one kind in a zone and an error e, W / (W + e^2) of
+    the way. The rest rests on the design weights, whose own spread `replicate_fits` shows, or both
+    at once `refit_draws` with totals and weights.
 
     Raises:
         DataError: fewer than one set was asked for, or no total has an error.
     """
-    if replicates < 1:
-        raise DataError(f"{replicates} sets of totals were asked for; give 1 or more")
-    if not any((level.error > 0).any() for level in problem.levels):
+    if count < 1:
+        raise DataError(f"{count} sets of totals were asked for; give 1 or more")
+    if not any((level.error > 0).any() for level in fitted.problem.levels):
         raise DataError("every total is exact, so none can be redrawn; give standard errors")
-    rng = generator(seed)
-    return (
-        replace(problem, levels=tuple(_redrawn(level, rng) for level in problem.levels))
-        for _ in range(replicates)
-    )
+    return refit_draws(fitted, targets=redraw_targets(fitted.problem, key, count))
 
 
 def replicate_populations(
-    problems: Iterable[Problem], fit: Fit, draw: DrawPeople, seed: int = 0
+    fits: Iterable[Fits], draw: Callable[[Fits, int], Population], seed: int = 0
 ) -> Iterator[Population]:
-    """A population for each problem, one at a time: fitted, then drawn with a seed of its own.
+    """A population for each fit, one at a time, drawn with a seed of its own.
 
-    Nothing is kept between two, so memory is that of one; `list` keeps all, as an ensemble needs.
-    The spread between them holds the luck of drawing whole households, as that of any one does.
+    No population is kept between two; `list` keeps all, as an ensemble needs. The spread between
+    them holds the luck of drawing whole households, as that of any one does.
 
     Args:
-        problems: from `replicate_problems` or `redrawn_problems`.
-        fit: such as `fit_weights`, or a refit that begins where another fit ended.
+        fits: from `replicate_fits` or `redrawn_fits`; where a place is fitted in several blocks,
+            `zip` of one for each.
         draw: the people of a fit, from a seed.
         seed: of the first; the next have the following numbers.
 
     Example:
         >>> towns = replicate_populations(
-        ...     redrawn_problems(problem, 20), fit_weights,
-        ...     lambda fitted, seed: draw_people(sample, [(rows, fitted)], ["age"], seed),
+        ...     redrawn_fits(fitted, key, 20),
+        ...     lambda again, seed: draw_people(sample, [(records, again)], ["age"], seed),
         ... )  # doctest: +SKIP
     """
-    return (draw(fit(problem), seed + i) for i, problem in enumerate(problems))
+    return (draw(fit, seed + i) for i, fit in enumerate(fits))
 
 
 def population_scale(replicates: int, factor: float | None = None) -> float:
@@ -154,12 +143,3 @@ def absent_records(
             "share": (zero + negative) / weights.shape[1],
         }
     )
-
-
-def _redrawn(level: Level, rng: Generator) -> Level:
-    free = (level.error > 0) & (level.target != 0)
-    mean, error = np.abs(level.target[free]), level.error[free]
-    target = level.target.copy()
-    drawn = rng.gamma((mean / error) ** 2, error**2 / mean)
-    target[free] = np.sign(level.target[free]) * drawn
-    return replace(level, target=target)
