@@ -5,24 +5,31 @@ from jaxtyping import Float
 
 from .problem import Level, Problem
 
+# Records that a part of a zone is thought to hold where an uncertain zero is published for it.
+FEWEST = 1.0
+
 
 def zone_priors(problem: Problem) -> Float[np.ndarray, "zone record"]:
     """Design weights in each finest zone: the same proportions everywhere, scaled to its size.
 
-    The size of a zone, its number of records, is what the finest level's totals say of it: the
-    combination of controls that adds one for every record, the most exact one if there are many.
-    Where none does, the scale is the published totals over those the design weights give. Where
-    exact totals fix the size, the scale has no effect on the fit; with errors it has a little.
+    The size of a zone, its number of records, is what the finest level says of it: a control
+    that adds one for every record; else two controls that split the records between them, such
+    as housing units and people in group quarters, each of which then has its own size; else the
+    combination of controls with the least error that adds one for every record. Where there is
+    none, the scale is that of the published totals over those of the design weights. Where exact
+    totals fix the size, the scale has no effect on the fit; with errors it has.
     """
     level = problem.levels[0]
     prior = np.maximum(problem.prior, 0.0)
+    pair = None if (level.incidence == 1).all(axis=0).any() else _pair(level)
+    if pair is not None:
+        return sum((_part(level, control, prior) for control in pair), np.zeros(()))
     spread = np.sqrt((level.error**2 + 1e-6 * (1 + np.abs(level.target))).mean(axis=0))
     combination = one_for_each(level.incidence, spread)
-    if combination is None:
-        size = _ratio(level, prior) * prior.sum()
-    else:
-        size = level.target @ combination
-        size = np.where(size > 0, size, _ratio(level, prior) * prior.sum())
+    size = _ratio(level, prior) * prior.sum()
+    if combination is not None:
+        stated = level.target @ combination
+        size = np.where(stated > 0, stated, size)
     return size[:, None] * (prior / prior.sum())[None]
 
 
@@ -40,6 +47,30 @@ def one_for_each(
     scaled, *_ = np.linalg.lstsq(rows / spread, np.ones(len(rows)), rcond=None)
     found = scaled / spread
     return found if np.abs(rows @ found - 1).max() < 1e-8 else None
+
+
+def _pair(level: Level) -> tuple[int, int] | None:
+    """The two controls with the least error that have each record in exactly one of them."""
+    single = np.flatnonzero(np.isin(level.incidence, (0.0, 1.0)).all(axis=0))
+    columns = level.incidence[:, single]
+    counts = columns.sum(axis=0)
+    apart = (columns.T @ columns == 0) & (counts[:, None] + counts[None] == len(columns))
+    first, second = np.nonzero(np.triu(apart & (counts > 0)[:, None] & (counts > 0)[None], 1))
+    if not len(first):
+        return None
+    variance = (level.error[:, single] ** 2).mean(axis=0)
+    best = int(np.argmin(variance[first] + variance[second]))
+    return int(single[first[best]]), int(single[second[best]])
+
+
+def _part(
+    level: Level, control: int, prior: Float[np.ndarray, " record"]
+) -> Float[np.ndarray, "zone record"]:
+    """The records of one control, scaled to its total."""
+    inside = prior * level.incidence[:, control]
+    least = np.where(level.error[:, control] > 0, FEWEST, 0.0)
+    size = np.maximum(level.target[:, control], least)
+    return size[:, None] * (inside / max(inside.sum(), 1e-300))[None]
 
 
 def _ratio(level: Level, prior: Float[np.ndarray, " record"]) -> Float[np.ndarray, " zone"]:
