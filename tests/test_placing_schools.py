@@ -241,6 +241,10 @@ def test_bad_zones_and_flows_are_refused():
         place(town(900), read_zones({"zone": ["a"]}, ["a"]))
     with pytest.raises(DataError, match=r"population has no column \[at_school\]"):
         place(town(900), zones, enrolled="at_school")
+    with pytest.raises(DataError, match="column 'age' holds codes; give a yes or no column"):
+        place(town(900), zones, employed="age")
+    with pytest.raises(DataError, match=r"'zone_id' holds codes, of \[z00, z01, .*; give a yes"):
+        place(town(900), zones, enrolled="zone_id")
     with pytest.raises(DataError, match=r"cared_for has 3 values for 900 people"):
         place(town(900), zones, cared_for=[True] * 3)
     with pytest.raises(DataError, match=r"scale 0 km and exponent 2.0 must be above 0"):

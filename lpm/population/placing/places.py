@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
-from lpm.errors import DataError, unknown
+from lpm.errors import DataError, listing, unknown
 
 from ..columns import NONE
 from ..places import Level, Schools, staff_rooms
@@ -59,8 +59,8 @@ def place_people(
             `quarters_id` if not given.
 
     Raises:
-        DataError: a column is missing, zones are not those of the population, or there are fewer
-            adults at work than teachers and carers needed.
+        DataError: a column is missing or not yes or no, zones are not those of the population, or
+            there are fewer adults at work than teachers and carers needed.
     """
     _check(population, zones, [age, employed, works_from_home, enrolled])
     rng = generator(seed)
@@ -114,9 +114,17 @@ def _gather(
 
 
 def _yes(population: Population, name: str | None) -> Bool[np.ndarray, " person"]:
+    """A yes or no column, or no for everybody."""
     if name is None:
         return np.zeros(population.size, bool)
-    return population.host(name).astype(bool)
+    values = population.host(name)
+    if name in population.labels or not np.isin(values, (0, 1)).all():
+        named = f", of {listing(population.labels[name])}" if name in population.labels else ""
+        raise DataError(
+            f"column {name!r} holds codes{named}; give a yes or no column, such as one made in the "
+            "survey's persons before drawing"
+        )
+    return values.astype(bool)
 
 
 def _units(population: Population, years: np.ndarray, cared_for: Any) -> np.ndarray:
