@@ -15,10 +15,13 @@ def as_frame(
     """One row per person; columns with labels as polars Enum, where a code of -1 is null."""
     frame = pl.DataFrame({"slot": slot, **columns})
     return frame.with_columns(
-        pl.Series(name, np.array([*names, None], object)[columns[name]], dtype=pl.Enum(list(names)))
-        for name, names in labels.items()
-        if name in columns
+        _labelled(name, columns[name], names) for name, names in labels.items() if name in columns
     )
+
+
+def _labelled(name: str, codes: np.ndarray, names: Sequence[str]) -> pl.Series:
+    known = pl.Series(name, [*names, None], dtype=pl.Enum(list(names)))
+    return known.gather(np.where(codes < 0, len(names), codes))
 
 
 def as_text(
