@@ -12,12 +12,13 @@ from .flows import draw_zones, gravity_flows
 from .ties import Ends
 from .zones import Zones
 
-# Assumptions, all four: that people have friends of their own age and of the neighbourhood is well
+# Assumptions, all of them: that people have friends of their own age and of the neighbourhood is well
 # attested (McPherson et al. 2001; Liben-Nowell et al. 2005), how many and how near is not.
 DEGREE = 8.0
 SHAPE = 2.0
 YEARS = 5.0
 SCALE_KM = 2.0
+EXPONENT = 3.0
 YOUNGEST = 6
 
 _PERSON_BITS, _CHANCE_BITS, _AGE_BITS = 27, 10, 10
@@ -35,6 +36,7 @@ def tie_friends(
     shape: float | int = SHAPE,
     years: float | int = YEARS,
     scale: float | int = SCALE_KM,
+    exponent: float | int = EXPONENT,
 ) -> Graph:
     """Friendships: who they are between depends on age, distance and how sociable people are.
 
@@ -57,6 +59,7 @@ def tie_friends(
         shape: of the gamma; the smaller, the more unequal.
         years: standard deviation of a meeting's age around one's own.
         scale: km at which a zone is half as attractive as one's own.
+        exponent: how fast that falls off further out; see `gravity_flows`.
 
     Raises:
         DataError: a column is missing, too many zones or people, or values not above 0.
@@ -72,7 +75,8 @@ def tie_friends(
     people = np.flatnonzero(old >= YOUNGEST)
     number = rng.poisson(rng.gamma(shape, degree / shape, len(people)))
     people = np.repeat(people.astype(np.int32), number)
-    near = gravity_flows(zones, np.bincount(zone, minlength=len(zones.names)) * 1.0, scale=scale)
+    residents = np.bincount(zone, minlength=len(zones.names)).astype(float)
+    near = gravity_flows(zones, residents, scale=scale, exponent=exponent)
     _check_bits(population.size, len(zones.names))
     meetings = np.concatenate(
         [np.zeros(0, np.uint64)]
