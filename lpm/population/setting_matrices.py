@@ -40,8 +40,8 @@ def setting_matrix(
     Raises:
         DataError: no such column or network, or bands that do not start at 0 and rise.
 
-    Source: Mistry et al. (2021), Nature Communications 12:323, equation 1 of the methods, which has
-    `n_s - 1` below since nobody meets themselves.
+    Source: Mistry et al. (2021), Nature Communications 12:323, per capita probability of contact.
+    That it is `n_s - 1` below was checked on their matrices: rows of children at home sum to 1.
     """
     band = age_bands(population, age, bands)
     if column in population.networks:

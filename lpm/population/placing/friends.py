@@ -12,8 +12,8 @@ from .flows import draw_zones, gravity_flows
 from .ties import Ends
 from .zones import Zones
 
-# Assumptions, all of them: that people have friends of their own age and of the neighbourhood is well
-# attested (McPherson et al. 2001; Liben-Nowell et al. 2005), how many and how near is not.
+# Assumptions, all of them: that friends are of an age and live near each other is well attested
+# (McPherson et al. 2001; Liben-Nowell et al. 2005), how many there are and how near is not.
 DEGREE = 8.0
 SHAPE = 2.0
 YEARS = 5.0
