@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from .newton import finish, step
+from .newton import step
 from .repair import Repair, repair_blocks, repair_zones
 from .system import EXTREMES, System, blocks_only
 
@@ -69,8 +69,10 @@ def climb(
         multipliers, settled = _ascend(repair, multipliers, settled, start, tolerance, progress)
     with jax.enable_x64(True):
         device = jax.tree.map(jnp.asarray, repair.system)
-        weights, gap = finish(device, jnp.asarray(repair.prior), multipliers)
-        return Climbed(repair, multipliers, settled, np.asarray(weights), np.asarray(gap))
+        here = tuple(jnp.asarray(x) for x in multipliers)
+        last = step(device, jnp.asarray(repair.prior), here, jnp.asarray(~everywhere))
+        weights, gap = np.asarray(last.weights), np.asarray(last.gap)
+    return Climbed(repair, multipliers, settled, weights, gap)
 
 
 def _ascend(
@@ -115,8 +117,9 @@ def newton(
         weights, here = jnp.asarray(prior), tuple(jnp.asarray(x) for x in start)
         settled = np.zeros(system.num_blocks, dtype=bool)
         for _ in range(PATIENCE):
-            here, gap, miss = step(device, weights, here, jnp.asarray(~settled))
-            settled |= (np.asarray(gap) <= tolerance) & (np.asarray(miss) <= tolerance)
+            found = step(device, weights, here, jnp.asarray(~settled))
+            here, near = found.multipliers, np.maximum(found.gap, found.miss)
+            settled |= np.asarray(near) <= tolerance
             if progress is not None:
                 progress(int(settled[block].sum()), len(block))
             if settled.all():

@@ -1,5 +1,7 @@
 """One Newton step on the dual for all zones at once, and the certified answer at the end."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
@@ -15,17 +17,33 @@ BISECTIONS = 20
 NEAR = 1e-3
 
 
+class Stepped(NamedTuple):
+    """What one step gives.
+
+    Attributes:
+        multipliers: after the step.
+        weights: the answer at the multipliers before the step, which the gap certifies.
+        gap: its relative duality gap, per block.
+        miss: largest slope before the step over the block's weights; for exact totals, how far
+            they are missed.
+    """
+
+    multipliers: Tree
+    weights: Float[Array, "finest kind"]
+    gap: Float[Array, " block"]
+    miss: Float[Array, " block"]
+
+
 @jax.jit
 def step(
     system: System,
     prior: Float[Array, "finest kind"],
     multipliers: Tree,
     active: Bool[Array, " block"],
-) -> tuple[Tree, Float[Array, " block"], Float[Array, " block"]]:
-    """Better multipliers; relative duality gap and largest relative miss before the step.
+) -> Stepped:
+    """One step from the multipliers, to the top of the dual along Newton's direction.
 
-    The step goes to the top of the dual along the Newton direction, or all the way if that lies
-    further. Blocks that are not active stay where they are.
+    Or all the way if the top lies further. Blocks that are not active stay where they are.
     """
     here, slope, direction, change = _newton(system, prior, multipliers)
     pace = jnp.where(active, _pace(system, here, slope, direction, change), 0.0)
@@ -33,20 +51,11 @@ def step(
         values + pace[block][:, None] * way
         for values, block, way in zip(multipliers, system.block, direction, strict=True)
     )
+    there = move(system, here, change)
     size = per_block(system, 0, here.weights.sum(axis=1))
     miss = jnp.stack([largest(system, i, x) for i, x in enumerate(slope)]).max(axis=0)
-    gap = gap_of(system, here, move(system, here, change), multipliers)
-    return moved, gap, miss / jnp.maximum(size, 1.0)
-
-
-@jax.jit
-def finish(
-    system: System, prior: Float[Array, "finest kind"], multipliers: Tree
-) -> tuple[Float[Array, "finest kind"], Float[Array, " block"]]:
-    """The weights that the certificate is about, and their relative gap."""
-    here, _, _, change = _newton(system, prior, multipliers)
-    there = move(system, here, change)
-    return there.weights, gap_of(system, here, there, multipliers)
+    gap = gap_of(system, here, there, multipliers)
+    return Stepped(moved, there.weights, gap, miss / jnp.maximum(size, 1.0))
 
 
 def _newton(

@@ -18,17 +18,18 @@ LEAST, MOST = 0.01, 10.0
 def choose_slack(problem: Problem, *, tolerance: float = 0.02) -> float:
     """The factor on the standard errors at which misses are as large as the errors.
 
-    Discrepancy principle (Morozov 1966): the mean of the squared misses, in published standard
-    errors, is one. A larger factor leaves totals further from the published ones than sampling
-    explains; a smaller one fits their noise. Published zeros do not count: their error is the
-    same everywhere and bounds a rare cell, so that it is no measure of noise. Where no factor
-    between 0.01 and 10 does it, the nearer end is returned.
+    Discrepancy principle (Morozov 1966), level by level: the mean of the squared misses, in
+    published standard errors, is one at the level where it is largest. A larger factor leaves
+    totals further from the published ones than sampling explains; a smaller one fits their
+    noise. Coarse levels count by themselves since their errors are small: what all zones of a
+    tract miss alike shows there first. Where no factor between 0.01 and 10 does it, the nearer
+    end is returned.
 
     Raises:
         DataError: no total has an error.
     """
-    if not any(((level.error > 0) & (level.target > 0)).any() for level in problem.levels):
-        raise DataError("No total above zero has a standard error; there is no slack to choose.")
+    if not any((level.error > 0).any() for level in problem.levels):
+        raise DataError("No total has a standard error; there is no slack to choose.")
     low, high = math.log(LEAST), math.log(MOST)
     fitted = fit_weights(problem, tolerance=1e-6)
     at, miss = 0.0, math.log(_mean_square(fitted))
@@ -57,9 +58,11 @@ def importance_errors(
 
 
 def _mean_square(fitted: Fitted) -> float:
-    squares = []
+    """Mean squared miss in published errors, of the level where it is largest."""
+    means = [1e-12]
     for level in fitted.problem.levels:
-        counted = (level.error > 0) & (level.target > 0)
-        miss = (reached_totals(level, fitted.weights) - level.target)[counted]
-        squares.append((miss / level.error[counted]) ** 2)
-    return max(float(np.concatenate(squares).mean()), 1e-12)
+        counted = level.error > 0
+        if counted.any():
+            miss = (reached_totals(level, fitted.weights) - level.target)[counted]
+            means.append(float(np.mean((miss / level.error[counted]) ** 2)))
+    return max(means)

@@ -14,7 +14,7 @@ from .problem import Level, Problem
 
 # Factors on a prior weight that float64 can tell from nothing and from infinity.
 EXTREMES = (1e-300, 1e260)
-SMALLEST = 16  # kinds are padded to few different lengths, so that few programs are compiled
+SMALLEST = 32  # kinds are padded to few different lengths, so that few programs are compiled
 
 
 @final
