@@ -17,6 +17,9 @@ Progress = Callable[[int, int], None]
 Tree = tuple[Float[np.ndarray, "_zone _control"], ...]
 # Steps before the totals of a block are suspected to be out of reach. Feasible ones take 5 to 15.
 PATIENCE = 30
+# In a problem with more prior weights than this, the blocks left after a few steps go on alone:
+# that compiles the step once more, which is then worth it.
+LARGE, FEW = 200_000, 10
 
 
 @dataclass(frozen=True)
@@ -84,13 +87,32 @@ def _ascend(
     progress: Progress | None,
 ) -> tuple[Tree, Bool[np.ndarray, " block"]]:
     """The unsettled blocks anew from the start, the others as they are."""
+    rounds = (FEW, PATIENCE - FEW) if repair.prior.size > LARGE else (PATIENCE,)
+    for steps in rounds:
+        if not settled.all():
+            multipliers, settled = _go_on(
+                repair, multipliers, settled, start, steps, tolerance, progress
+            )
+            start = multipliers
+    return multipliers, settled
+
+
+def _go_on(
+    repair: Repair,
+    multipliers: Tree,
+    settled: Bool[np.ndarray, " block"],
+    start: Tree,
+    steps: int,
+    tolerance: float,
+    progress: Progress | None,
+) -> tuple[Tree, Bool[np.ndarray, " block"]]:
     part, keep = blocks_only(repair.system, ~settled)
     others = int(settled[np.asarray(repair.system.block[0])].sum())
     begin = tuple(x[kept] for x, kept in zip(start, keep, strict=True))
     told = None
     if progress is not None:
         told = lambda done, some: progress(done + others, some + others)  # noqa: E731
-    found, now = newton(part, repair.prior[keep[0]], begin, tolerance, told)
+    found, now = newton(part, repair.prior[keep[0]], begin, steps, tolerance, told)
     merged = tuple(np.array(x) for x in multipliers)
     for whole, kept, values in zip(merged, keep, found, strict=True):
         whole[kept] = values
@@ -103,6 +125,7 @@ def newton(
     system: System,
     prior: Float[np.ndarray, "finest kind"],
     start: Tree,
+    steps: int,
     tolerance: float,
     progress: Progress | None,
 ) -> tuple[Tree, Bool[np.ndarray, " block"]]:
@@ -116,7 +139,7 @@ def newton(
         device = jax.tree.map(jnp.asarray, system)
         weights, here = jnp.asarray(prior), tuple(jnp.asarray(x) for x in start)
         settled = np.zeros(system.num_blocks, dtype=bool)
-        for _ in range(PATIENCE):
+        for _ in range(steps):
             found = step(device, weights, here, jnp.asarray(~settled))
             here, near = found.multipliers, np.maximum(found.gap, found.miss)
             settled |= np.asarray(near) <= tolerance
