@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from lpm.errors import DataError
-from lpm.population.weighting import Level, Problem, fit_weights, reached_totals
+from lpm.population.weighting import (
+    Level,
+    Problem,
+    explain_fit,
+    fit_weights,
+    ipf,
+    reached_totals,
+)
 
 
 def generator(seed):
@@ -145,3 +152,50 @@ def test_zones_across_two_counties_are_refused():
     )
     with pytest.raises(DataError, match=r"'county' lie in several of 'region': \[county 0\]"):
         fit_weights(Problem(np.ones(24), levels))
+
+
+def test_raking_gives_the_same_weights_for_categories():
+    incidence = households()[:, [1, 2, 3, 4, 5]]
+    whole = level(incidence, true_weights())
+    problem = Problem(np.linspace(1.0, 3.0, 24), (whole,))
+    np.testing.assert_allclose(ipf(problem), fit_weights(problem).weights, rtol=1e-8)
+
+
+def test_tables_that_differ_by_rounding_follow_the_stated_total_and_are_reported():
+    whole = level(households()[:, :6], np.round(true_weights()))
+    target = whole.target.copy()
+    target[0, 3] += 1.0
+    fitted = fit_weights(Problem(np.ones(24), (replace(whole, target=target),)))
+    used = fitted.problem.levels[0].target
+    np.testing.assert_array_equal(used[1:], target[1:])
+    assert used[0, 0] == target[0, 0]
+    np.testing.assert_allclose(used[0, 1:4], target[0, 1:4] * target[0, 0] / target[0, 1:4].sum())
+    assert fitted.reconciled["control"].to_list() == ["one", "two", "more"]
+    assert fitted.reconciled["published"].to_list() == target[0, 1:4].tolist()
+    assert "3 totals of 1 zones contradicted others by rounding" in explain_fit(fitted)
+
+
+def test_tables_that_differ_by_more_than_rounding_are_named_and_not_reconciled():
+    whole = level(households()[:, :6], true_weights())
+    target = whole.target.copy()
+    target[1, 2] *= 1.5
+    fitted = fit_weights(Problem(np.ones(24), (replace(whole, target=target),)))
+    assert fitted.reconciled.is_empty()
+    assert fitted.infeasible["zone"].unique().to_list() == ["tract 1"]
+    assert fitted.infeasible["control"][0] == "two"
+    assert fitted.infeasible["proven"].all()
+    assert explain_fit(fitted).startswith(
+        "tract tract 1: No weights meet all its totals; off are two"
+    )
+
+
+def test_tracts_of_a_county_decide_where_the_county_differs_by_rounding():
+    incidence, weights = households()[:, :4], np.round(true_weights(4))
+    tracts = level(incidence, weights)
+    county = level(incidence, weights, "county", np.array([0, 0, 1, 1]))
+    county = replace(county, target=county.target + np.eye(2, 4))
+    fitted = fit_weights(Problem(np.ones(24), (tracts, county)))
+    np.testing.assert_array_equal(fitted.problem.levels[0].target, tracts.target)
+    np.testing.assert_allclose(fitted.problem.levels[1].target, county.target - np.eye(2, 4))
+    assert fitted.infeasible.is_empty()
+    assert fitted.reconciled["level"].unique().to_list() == ["county"]

@@ -5,7 +5,7 @@ from jaxtyping import Float
 
 from lpm.errors import DataError, listing
 
-from .problem import Level, Problem
+from .problem import Fitted, Level, Problem
 
 
 def check_problem(problem: Problem) -> None:
@@ -40,6 +40,17 @@ def check_prior(prior: Float[np.ndarray, "zone record"]) -> None:
         raise DataError(f"{len(wrong)} records have no finite weight, first row {wrong[0]}.")
     if not (prior > 0).any():
         raise DataError("No record has a positive weight; there is nothing to draw from.")
+
+
+def prior_of(fitted: Fitted) -> Float[np.ndarray, "zone record"]:
+    """What the weights of a fit were kept close to.
+
+    Raises:
+        DataError: the fit does not say so.
+    """
+    if fitted.prior is None:
+        raise DataError("The fit does not say what its weights were kept close to; fit it again.")
+    return fitted.prior
 
 
 def _check_shapes(level: Level, num_records: int, num_finest: int) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float
 
+from .checks import prior_of
 from .dual import exponents, totals
 from .elimination import solve
 from .problem import Fitted, Level
@@ -43,10 +44,8 @@ def prior_gradient(fitted: Fitted, outcome: Outcome) -> Float[np.ndarray, "zone 
     zero would bring them in.
     """
     _, _, change = _adjoint(fitted, outcome)
-    assert fitted.prior is not None
-    ratio = np.divide(
-        fitted.weights, fitted.prior, out=np.zeros_like(fitted.weights), where=fitted.prior > 0
-    )
+    prior = prior_of(fitted)
+    ratio = np.divide(fitted.weights, prior, out=np.zeros_like(prior), where=prior > 0)
     return ratio * (outcome - change)
 
 
@@ -66,10 +65,9 @@ def _adjoint(
 
 
 def _free(fitted: Fitted) -> Bool[np.ndarray, "zone record"]:
-    assert fitted.prior is not None
-    low, high = fitted.rules.bounds
-    above = fitted.weights > low * fitted.prior * (1 + NEAR)
-    return above & (fitted.weights < high * fitted.prior * (1 - NEAR))
+    (low, high), prior = fitted.rules.bounds, prior_of(fitted)
+    above = fitted.weights > low * prior * (1 + NEAR)
+    return above & ((fitted.weights < high * prior * (1 - NEAR)) | np.isinf(high))
 
 
 def _no_slope(fitted: Fitted, level: Level) -> Bool[np.ndarray, "zone control"]:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from lpm.errors import DataError
 
-from .checks import check_prior, check_problem
+from .checks import check_prior, check_problem, prior_of
 from .problem import Fitted
 from .reconcile import reconcile_margins
 from .solution import Task, solve
@@ -97,9 +97,7 @@ def _task(
     targets: Sequence[Float[np.ndarray, "_zone _control"]] | None,
     prior: Float[np.ndarray, " record"] | None,
 ) -> Task:
-    problem, base = fitted.problem, fitted.prior
-    if base is None:
-        raise DataError("The fit does not say what its weights were kept close to; fit it again.")
+    problem, base = fitted.problem, prior_of(fitted)
     if targets is not None:
         pairs = zip(problem.levels, targets, strict=True)
         problem = replace(
