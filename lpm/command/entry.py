@@ -10,6 +10,7 @@ from ..provenance import package_version
 from .check import add_check
 from .compare import add_compare
 from .knobs import add_params
+from .population import add_population
 from .run import add_run
 from .sweep import add_sweep
 
@@ -40,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"lpm {package_version()}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (add_run, add_params, add_check, add_sweep, add_compare):
+    for add in (add_run, add_params, add_check, add_sweep, add_compare, add_population):
         add(commands)
     return parser
 

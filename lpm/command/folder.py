@@ -16,7 +16,10 @@ SWEEP, TABLE = "sweep.json", "sweep.parquet"  # Record and result of a sweep.
 
 @dataclass(frozen=True)
 class Spec:
-    """All that decides what a run computes, as plain JSON values."""
+    """All that decides what a run computes, as plain JSON values.
+
+    `population` is the file people were read from, if any, and `people` their fingerprint.
+    """
 
     scenario: str
     scenario_sha256: str
@@ -24,6 +27,8 @@ class Spec:
     steps: int
     runs: int
     seed: int
+    population: str = ""
+    people: str = ""
     every: int = 1
     compared: bool = True
     changes: dict[str, Any] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from ..simulation import ensemble
 from ..trajectory import Trajectory, load as load_trajectory
 from .folder import RunFolder, Spec, check_new
 from .memory import check_fits
+from .people import FromFile
 from .scenarios import Loaded, load
 from .tables import show
 from .values import changes, whole
@@ -70,6 +71,9 @@ def add_run(commands: Any) -> None:
 def add_size(parser: argparse.ArgumentParser) -> None:
     """Declare the options that say how large and how often."""
     parser.add_argument("--agents", metavar="N", help="people (1,000,000, or 10,000 in a toy town)")
+    parser.add_argument(
+        "--population", metavar="FILE", help="people to run with: a folder or a table of persons"
+    )
     parser.add_argument("--steps", type=int, metavar="T", help="horizon (the scenario's own)")
     parser.add_argument("--seed", type=int, metavar="S", help="first seed (0)")
     parser.add_argument("--runs", type=int, metavar="R", help=f"seeds to run ({_RUNS})")
@@ -111,12 +115,14 @@ def settle(options: argparse.Namespace, loaded: Loaded, params: Params) -> Spec:
         ScenarioError: steps below 1, or a schedule that ends before the run.
         SimulationError: too few agents or runs, or too little memory.
     """
-    scenario = loaded.scenario
-    toy = scenario.population == Population.toy
+    scenario, people = loaded.scenario, loaded.scenario.population
+    given = isinstance(people, FromFile)
     spec = Spec(
         scenario=str(loaded.path),
         scenario_sha256=source_hash(scenario),
-        agents=agents_of(options.agents, _TOY if toy else _LARGE),
+        population=people.path if given else "",
+        people=people.fingerprint if given else "",
+        agents=agents_of(options.agents, people.size if given else _usual(people)),
         steps=check_steps(scenario.steps if options.steps is None else options.steps),
         runs=_RUNS if options.runs is None else options.runs,
         seed=0 if options.seed is None else options.seed,
@@ -131,6 +137,10 @@ def settle(options: argparse.Namespace, loaded: Loaded, params: Params) -> Spec:
         raise SimulationError(f"--every {spec.every}: give a number between 1 and {spec.steps}")
     check_schedules(params, spec.steps, scenario.unit)
     return spec
+
+
+def _usual(population: Any) -> int:
+    return _TOY if population == Population.toy else _LARGE
 
 
 def agents_of(text: str | None, default: int) -> int:
@@ -152,7 +162,7 @@ def _begin(options: argparse.Namespace) -> Job:
     if options.scenario is None:
         raise SimulationError("give a scenario, such as `lpm run epidemic`, or --resume DIR")
     check_new(options.out)
-    loaded = load(options.scenario)
+    loaded = load_peopled(options.scenario, options.population)
     given = changes(loaded.scenario.params, options.set or [])
     params = loaded.scenario.params.replace(**given)
     spec = replace(settle(options, loaded, params), changes=given)
@@ -178,13 +188,30 @@ def _resume(options: argparse.Namespace, console: Console) -> Job | None:
     return Job(spec, loaded.scenario, params, loaded.legend, population, folder)
 
 
+def load_peopled(name: str, population: str | None) -> Loaded:
+    """A scenario by path or name, with the people of a file in place of its own if one is given.
+
+    Raises:
+        ScenarioError: there is no such scenario.
+        DataError: the file is missing or unreadable.
+    """
+    loaded = load(name)
+    if not population:
+        return loaded
+    people = FromFile(str(Path(population).resolve()))
+    return replace(loaded, scenario=loaded.scenario.replace(population=people))
+
+
 def load_unchanged(spec: Spec, folder: Path) -> Loaded:
     """The scenario of a run that was begun in `folder`.
 
     Raises:
-        SimulationError: it reads otherwise than it did then.
+        SimulationError: it, or the population in its file, reads otherwise than it did then.
     """
-    loaded = load(spec.scenario)
+    loaded = load_peopled(spec.scenario, spec.population)
+    people = loaded.scenario.population
+    if isinstance(people, FromFile) and people.fingerprint != spec.people:
+        raise SimulationError(f"{spec.population} has changed since {folder} was begun; start anew")
     if source_hash(loaded.scenario) != spec.scenario_sha256:
         raise SimulationError(f"{spec.scenario} has changed since {folder} was begun; start anew")
     return loaded
@@ -211,6 +238,7 @@ def check_same(options: argparse.Namespace, spec: Spec, record: str) -> None:
         "steps": options.steps,
         "seed": options.seed,
         "runs": options.runs,
+        "population": str(Path(options.population).resolve()) if options.population else None,
         "every": getattr(options, "every", None),
         "no_baseline": getattr(options, "no_baseline", False) or None,
     }

@@ -18,8 +18,7 @@ from ..simulation import ensemble
 from ..trajectory import Trajectory, load as load_trajectory
 from .folder import SWEEP, TABLE, RunFolder, Spec, check_new
 from .memory import check_fits
-from .run import Interrupted, add_size, check_same, load_unchanged, settle
-from .scenarios import load
+from .run import Interrupted, add_size, check_same, load_peopled, load_unchanged, settle
 from .tables import show
 from .values import grid
 
@@ -97,7 +96,7 @@ def _begin(options: argparse.Namespace) -> Grid:
     if options.scenario is None:
         raise SimulationError("give a scenario, such as `lpm sweep sir`, or --resume DIR")
     check_new(options.out)
-    loaded = load(options.scenario)
+    loaded = load_peopled(options.scenario, options.population)
     scenario = loaded.scenario
     cells = grid(scenario.params, options.set or [])
     points = len(next(iter(cells.values())))

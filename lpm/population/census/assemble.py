@@ -116,7 +116,9 @@ def _level(
     adds = adds.reshape(len(cells), len(controls))
     target = published @ adds
     error = np.sqrt(np.where(np.isnan(errors), 0, errors) ** 2 @ adds)
-    unknown_error = np.isnan(errors) @ adds > 0
+    least = np.array([control.error for control in controls])
+    unknown_error = (np.isnan(errors) @ adds > 0) & (least == 0)
+    error = np.maximum(error, least * np.abs(target))
     _check_errors(name, zones, controls, unknown_error)
     error[:, [control.hard for control in controls]] = 0
     _check_reachable(name, zones, controls, values, target)
@@ -184,7 +186,8 @@ def _check_errors(
     if zone.size:
         raise DataError(
             f"level {level}: {zone.size:,} targets have no standard error, the first "
-            f"{controls[column[0]].name!r} of zone {zones[zone[0]]!r}; give one, or say hard = true"
+            f"{controls[column[0]].name!r} of zone {zones[zone[0]]!r}; give one, or say "
+            "hard = true or error = 0.01"
         )
 
 

@@ -45,10 +45,10 @@ from lpm.errors import DataError, listing, unknown
 from .controls import Control, family
 from .schema import read_toml
 
-_CONTROL = ("name", "level", "counts", "target", "expression", "hard")
+_CONTROL = ("name", "level", "counts", "target", "expression", "hard", "error")
 _FAMILY = (
     *("name", "level", "counts", "variable", "targets"),
-    *("cuts", "values", "universe", "hard"),
+    *("cuts", "values", "universe", "hard", "error"),
 )
 
 

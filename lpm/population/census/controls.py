@@ -30,6 +30,8 @@ class Control:
             false chooses; a number is added up, such as `HINCP`. Persons in households also have
             the columns of their household.
         hard: whether the total must be met exactly; else its standard error says how nearly.
+        error: least standard error, as a share of the total. Tables of households and of persons
+            rest on different weights and contradict each other by about 0.01.
         family: of which partition it is a part, if any.
         universe: who its family parts, as SQL; everything counted by default.
     """
@@ -42,12 +44,14 @@ class Control:
     hard: bool = False
     family: str = ""
     universe: str = EVERYTHING
+    error: float | int = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what no control can be.
 
         Raises:
-            DataError: nothing of the kind is counted, or there is no target.
+            DataError: nothing of the kind is counted, there is no target, or an error below 0 or of
+                a total that must be met exactly.
         """
         if self.counts not in COUNTS:
             raise DataError(
@@ -55,6 +59,11 @@ class Control:
             )
         if not self.target:
             raise DataError(f"control {self.name!r} has no target; name its published cell")
+        if not self.error >= 0 or (self.hard and self.error):
+            raise DataError(
+                f"control {self.name!r} has error {self.error}; it is a share of the total, 0 or "
+                "more, and none where hard = true"
+            )
 
 
 def family(
@@ -68,6 +77,7 @@ def family(
     values: Mapping[str, Sequence[str | Number]] | None = None,
     universe: str = EVERYTHING,
     hard: bool = False,
+    error: float | int = 0.0,
 ) -> list[Control]:
     """Controls that part a whole by one variable, with a target (or several to add up) for each.
 
@@ -76,6 +86,7 @@ def family(
         cuts: lower bounds of the parts, ascending; the last part is open. `-inf` may come first.
         values: instead of cuts, what each part is called and the values it holds.
         universe: SQL for who is parted, such as `AGEP >= 16`.
+        hard, error: of each part; see `Control`.
 
     Raises:
         DataError: neither cuts nor values, cuts that do not rise, or too many or few targets.
@@ -87,7 +98,7 @@ def family(
     """
     parts = _parts(name, variable, cuts, values or {}, len(targets), universe)
     return [
-        Control(label, level, counts, _cells(target), condition, hard, name, universe)
+        Control(label, level, counts, _cells(target), condition, hard, name, universe, error)
         for (label, condition), target in zip(parts, targets, strict=True)
     ]
 

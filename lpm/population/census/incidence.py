@@ -58,7 +58,7 @@ def incidence(sample: Sample, controls: Sequence[Control]) -> Float[np.ndarray, 
         DataError: an expression cannot be evaluated, or the parts of a family overlap or leave
             somebody out.
     """
-    households, persons = _households(sample), _persons(sample)
+    households, persons = _households(sample), persons_of(sample)
     table = np.zeros((sample.num_records, len(controls)))
     families: dict[tuple[str, str], list[tuple[Control, np.ndarray]]] = {}
     for column, control in enumerate(controls):
@@ -80,7 +80,7 @@ def _households(sample: Sample) -> Counted:
     return Counted(frame, np.arange(frame.height), inside, _name(sample, "households"))
 
 
-def _persons(sample: Sample) -> Counted:
+def persons_of(sample: Sample) -> Counted:
     """Persons with the columns of their household, then those in group quarters."""
     homes = sample.households.with_row_index("__record")
     shared = {*sample.persons.columns, *_OWN, "area"} - {"household_id"}
