@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from lpm.population.weighting import Level, Problem, fit_weights, reached_totals
+from lpm.population.weighting import Level, Problem, explain_fit, fit_weights, reached_totals
 
 
 def generator(seed):
@@ -176,3 +176,17 @@ def test_progress_is_told():
         progress=lambda done, some: told.append((done, some)),
     )
     assert told[-1] == (3, 3)
+
+
+def test_words_tell_how_many_uncertain_totals_are_within_their_errors():
+    incidence = np.eye(2)
+    near = Level("town", ("A",), ("one", "two"), incidence, np.array([[10.0, 20.0]]),
+                 np.array([[0.0, 2.0]]), np.zeros(1, int))  # fmt: skip
+    told = explain_fit(fit_weights(Problem(np.array([10.0, 21.0]), (near,))))
+    assert told == (
+        "All 1 exact totals are met.\n1 of 1 totals with an error are within 1.645 of it (100%)."
+    )
+    exact = replace(near, error=np.zeros((1, 2)))
+    assert explain_fit(fit_weights(Problem(np.ones(2), (exact,)))) == (
+        "All 2 exact totals are met."
+    )

@@ -7,7 +7,7 @@ import polars as pl
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from ..errors import DataError
 from .picture import COLOURS, GRID, INK, OTHER, SMALL, TEXT, Picture, make_plain
@@ -17,6 +17,8 @@ _INSIDE = 1.645
 _WIDEST = 5.0  # Standard errors shown; what lies beyond is put into the last bars.
 _MANY = 1_500  # Points above which a scatter is drawn as an image inside the page.
 _PANEL = (3.1, 2.9)
+_MOST_TICKS = 4  # Along one side of a panel, so that large numbers keep apart.
+_NAME_WIDTH = 1.5  # Inches for one name in a row of names under a figure.
 
 
 def plot_totals(cells: pl.DataFrame) -> list[Axes]:
@@ -202,8 +204,11 @@ def _finish(ax: Axes, title: str, across: str, up: str) -> None:
 
 def _finish_totals(ax: Axes, top: float, title: str) -> None:
     _finish(ax, title, "published", "reached")
+    decades = [0.0, *(10.0**i for i in range(1, 13) if 10.0**i < 1.4 * top)]
+    ticks = decades[:: -(-len(decades) // _MOST_TICKS)]
     for axis, scale in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale)):
         scale("symlog", linthresh=10)
+        axis.set_major_locator(FixedLocator(ticks))
         axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     for limits in (ax.set_xlim, ax.set_ylim):
         limits(-1, max(1.4 * top, 12))
@@ -227,7 +232,7 @@ def _name_colours(ax: Axes, families: Sequence[str]) -> None:
     figure.legend(
         handles=marks,
         loc="outside lower center",
-        ncols=min(len(marks), 4),
+        ncols=max(1, min(len(marks), 4, int(figure.get_figwidth() / _NAME_WIDTH))),
         frameon=False,
         fontsize=SMALL,
         labelcolor=INK,

@@ -1,10 +1,16 @@
 """What could not be met or had to be changed, in words."""
 
+import numpy as np
+
 from .problem import Fitted
+from .solution import reached_totals
+
+EXACT = 1e-6  # Relative miss below which an exact total counts as met.
+INSIDE = 1.645  # Standard errors, which hold nine of ten totals that differ by their noise alone.
 
 
 def explain_fit(fitted: Fitted) -> str:
-    """One line for each zone with totals out of reach, then what was reconciled, and the notes.
+    """One line for each zone with totals out of reach, then what was reconciled and met.
 
     Totals of a zone are named from the worst to the least, three at most.
     """
@@ -28,4 +34,24 @@ def explain_fit(fitted: Fitted) -> str:
             f"{changed.height} totals of {zones} zones contradicted others by rounding and were "
             f"changed, by {changed['by'].abs().max():.3g} at most."
         )
-    return "\n".join([*lines, *fitted.notes]) or "All totals are met or within their errors."
+    return "\n".join([*lines, *_counted(fitted), *fitted.notes])
+
+
+def _counted(fitted: Fitted) -> list[str]:
+    """Whether exact totals are met, and how many of the others are within their errors."""
+    exact = inside = count = 0
+    met = fitted.infeasible.is_empty()
+    for level in fitted.problem.levels:
+        soft = level.error > 0
+        miss = np.abs(reached_totals(level, fitted.weights) - level.target)
+        met = met and bool((miss <= EXACT * (np.abs(level.target) + 1))[~soft].all())
+        exact += int((~soft).sum())
+        inside += int((miss[soft] < INSIDE * level.error[soft]).sum())
+        count += int(soft.sum())
+    told = [f"All {exact:,} exact totals are met."] if exact and met else []
+    if count:
+        told.append(
+            f"{inside:,} of {count:,} totals with an error are within {INSIDE} of it "
+            f"({inside / count:.0%})."
+        )
+    return told
