@@ -208,6 +208,36 @@ def test_pairwise_functions_that_close_over_arrays_are_refused():
         graph.sum(jnp.ones(3), via=lambda mine, theirs: jnp.sum(mine - theirs))
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_more_slots_leave_a_graph_as_it_is(weighted):
+    random = rng()
+    one, other = np.triu_indices(40, 1)
+    tied = random.random(one.size) < np.where(one < 2, 0.9, 0.1)
+    weight = random.random(int(tied.sum())).astype(np.float32) if weighted else None
+    graph = Graph(one[tied], other[tied], num_agents=40, weight=weight)
+    assert graph.owner.shape[0] > 0
+    x = jnp.asarray(random.random(40), jnp.float32)
+    roomy = graph.with_capacity(57)
+    spare = jnp.concatenate([x, jnp.zeros(17)])
+    for got, expected in (
+        (roomy.sum(spare), graph.sum(x)),
+        (roomy.degree(), graph.degree()),
+        (roomy.mean(spare), graph.mean(x)),
+    ):
+        assert got[:40].tolist() == expected.tolist()
+        assert not got[40:].any()
+    back = roomy.with_capacity(40)
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), back, graph))
+
+
+def test_slots_with_ties_are_not_left_out():
+    with pytest.raises(ScenarioError, match="slot 5 has ties, so the graph needs more than 5"):
+        Graph(np.array([0]), np.array([5]), num_agents=8).with_capacity(5)
+    with pytest.raises(ScenarioError, match="slot 5 has ties"):
+        Graph(np.array([0]), np.array([5]), num_agents=8, directed=True).with_capacity(5)
+    assert Graph(np.array([0]), np.array([5]), num_agents=8).with_capacity(6).num_agents == 6
+
+
 def test_wrong_edges_are_refused():
     one = np.array([0, 1])
     with pytest.raises(ScenarioError, match="columns of one length"):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from lpm.errors import DataError
-from lpm.networks import Graph
+from lpm.networks import Graph, Lattice
 from lpm.population import Population
 
 PERSONS = {
@@ -187,10 +187,21 @@ def test_networks_travel_with_their_population(town):
     assert seen[:4].tolist() == [1, 2, 1, 0]
     with pytest.raises(DataError, match=r"no network 'friend'.*friends"):
         tied.network("friend")
+    fixed = town.connect("street", Lattice.ring(64, 2))
     with pytest.raises(DataError, match="tied to 64 rows; give the population its capacity"):
-        tied.with_capacity(80)
+        fixed.with_capacity(80)
     with pytest.raises(DataError, match="made for 64 agents, but the population has 80 rows"):
         town.with_capacity(80).connect("friends", ties)
+
+
+def test_a_graph_makes_room_with_its_population(town):
+    tied = town.connect("friends", Graph(np.array([0, 1]), np.array([1, 2]), num_agents=64))
+    roomy = tied.with_capacity(80)
+    assert roomy.network("friends").degree()[:4].tolist() == [1, 2, 1, 0]
+    assert roomy.network("friends").num_agents == 80
+    assert roomy.fingerprint == tied.fingerprint
+    other = town.connect("friends", Graph(np.array([0, 1]), np.array([1, 3]), num_agents=64))
+    assert other.with_capacity(80).fingerprint != tied.fingerprint
 
 
 def test_unknown_identities_are_refused(town):

@@ -144,6 +144,37 @@ class Graph(AbstractTies):
         beyond = jnp.where((row >= 0) & (column >= 0), _at(self.extra[row], column), -1)
         return jnp.where(is_far, beyond, chosen)
 
+    def with_capacity(self, capacity: int) -> "Graph":
+        """The same ties over another number of slots; further ones have none.
+
+        Raises:
+            ScenarioError: a slot that would be left out has ties.
+        """
+        old, kept = self.num_agents, min(capacity, self.num_agents)
+        near, far = np.asarray(self.neighbours), np.asarray(self.extra)
+        owner = np.asarray(self.owner)
+        ends = [*(x[x < old] for x in (near, far, owner)), np.flatnonzero((near < old).any(axis=1))]
+        last = max((int(x.max()) for x in ends if x.size), default=-1)
+        if last >= capacity:
+            raise ScenarioError(f"slot {last} has ties, so the graph needs more than {capacity}")
+        rows = np.full((capacity, near.shape[1]), capacity, np.int32)
+        rows[:kept] = _moved(near[:kept], old, capacity)
+        spare = capacity - kept
+        weight = None if self.weight is None else np.asarray(self.weight)[:kept]
+        parts = (
+            jnp.asarray(rows),
+            jnp.asarray(_moved(far, old, capacity)),
+            jnp.asarray(_moved(owner, old, capacity)),
+            jnp.asarray(np.pad(np.asarray(self.total)[:kept], (0, spare))),
+            None if weight is None else jnp.asarray(np.pad(weight, ((0, spare), (0, 0)))),
+        )
+        return eqx.tree_at(
+            lambda g: (g.neighbours, g.extra, g.owner, g.total, g.weight),
+            self,
+            parts,
+            is_leaf=lambda x: x is None,
+        )
+
     def _gather(self, near: Array, far: Array) -> Array:
         if not self.owner.shape[0]:
             return near
@@ -172,6 +203,11 @@ def from_rows(
 
 def _at(rows: Array, column: Array) -> Array:
     return jnp.take_along_axis(rows, jnp.maximum(column, 0)[:, None], axis=1)[:, 0]
+
+
+def _moved(index: np.ndarray, old: int, new: int) -> np.ndarray:
+    """Slots as they are, and the number that stands for none, the number of slots, as it is now."""
+    return np.where(index == old, new, index).astype(np.int32)
 
 
 def _weights(weight: object, num_edges: int) -> np.ndarray | None:

@@ -1,7 +1,6 @@
 """Population: the people before a run, as columns on the host."""
 
 import copy
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
@@ -16,6 +15,7 @@ from lpm.errors import DataError, listing, unknown
 from lpm.networks import Groups
 
 from .columns import check_names, checked_capacity, checked_slot, is_id, padded, settle, widened
+from .fingerprint import fingerprint
 from .mixing import contact_counts
 from .overview import as_frame, as_html, as_text
 from .tables import read_people
@@ -357,16 +357,8 @@ class Population:
     @cached_property
     def fingerprint(self) -> str:
         """Twelve hex digits that change when a name, a value or a tie does; not with capacity."""
-        digest = hashlib.sha256()
-        for name, kept in {**self.stored(), "slot": self._host_slot[: self.size]}.items():
-            values = widened(kept)
-            digest.update(f"{name} {values.dtype} {len(values)};".encode())
-            digest.update(np.ascontiguousarray(values).data)
-        for name, network in self._networks.items():
-            digest.update(name.encode())
-            for leaf in jax.tree.leaves(network):
-                digest.update(np.ascontiguousarray(leaf).data)
-        return digest.hexdigest()[:12]
+        people = {**self.stored(), "slot": self._host_slot[: self.size]}
+        return fingerprint(people, self._networks, self.capacity)
 
     def frame(self) -> pl.DataFrame:
         """One row per person with `slot` first; codes with labels come back as text."""
