@@ -9,6 +9,7 @@ from typing import Any
 from .picture import Picture
 
 _STYLE = (files("lpm.analysis") / "report.css").read_text(encoding="utf-8")
+_REM_AN_INCH, _NARROW = 8, 34
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,13 @@ def page(name: str, title: str, size: str, parts: Sequence[str]) -> str:
 
 
 def figure(picture: Illustration) -> str:
-    """A section with a figure and its words."""
+    """A section with a figure, no larger than it was drawn for, and its words."""
+    width = picture.figure.get_figwidth() * _REM_AN_INCH
+    narrow = " narrow" if width < _NARROW else ""
     return section(
         picture.title,
         f"<figure role=img aria-label='{escape(picture.title, quote=True)}'>"
-        f"<div class=wide>{picture.figure.svg()}</div>"
+        f"<div class='wide{narrow}' style='max-width:{width:.0f}rem'>{picture.figure.svg()}</div>"
         f"<figcaption>{escape(picture.caption)}</figcaption></figure>",
     )
 
