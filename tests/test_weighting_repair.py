@@ -94,6 +94,24 @@ def test_an_impossible_county_is_named_and_its_tracts_are_met():
     assert np.abs(reached_totals(tracts, fitted.weights) - tracts.target).max() < 1e-6
 
 
+def test_a_zone_without_records_of_its_own_is_named_and_spares_its_county():
+    incidence, weights = households(), true_weights()
+    tracts = level(incidence[:, :4], weights)
+    county = level(incidence[:, [6]], weights, "county", np.zeros(3, int))
+    county = replace(county, controls=("persons",))
+    prior = np.ones((3, 24))
+    prior[1] = 0.0
+    fitted = fit_weights(Problem(np.ones(24), (tracts, county)), prior=prior)
+    named = fitted.infeasible.filter(fitted.infeasible["level"] == "tract")
+    assert named["zone"].unique().to_list() == ["tract 1"]
+    assert sorted(named["control"]) == sorted(CONTROLS[:4])
+    assert fitted.infeasible["proven"].all()
+    assert fitted.infeasible["zone"].to_list().count("county 0") == 1
+    assert (fitted.weights[1] == 0).all()
+    reached = reached_totals(tracts, fitted.weights)
+    np.testing.assert_allclose(reached[[0, 2]], tracts.target[[0, 2]], rtol=1e-7)
+
+
 def test_an_empty_zone_gets_nothing_and_zero_cells_exclude_their_records():
     incidence, weights = households(), true_weights()
     weights[0] = 0.0

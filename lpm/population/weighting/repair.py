@@ -35,8 +35,8 @@ def repair_zones(
 ) -> Repair:
     """Each finest zone of the broken blocks by itself.
 
-    The number of records in a zone is kept where the totals say it. `above` are the kinds that
-    totals of coarser zones exclude.
+    The number of records in a zone is kept where the totals say it; a zone that may have no record
+    reaches zero. `above` are the kinds that totals of coarser zones exclude.
     """
     system, pick = state.system, state.system.picks[0]
     target, full, prior = np.array(system.target[0]), state.full.copy(), state.prior.copy()
@@ -44,7 +44,11 @@ def repair_zones(
     for zone in np.flatnonzero(broken[np.asarray(system.block[0])]):
         exact = np.flatnonzero(system.variance[0][zone] == 0)
         present = np.flatnonzero(full[zone] > 0)
-        if not len(exact) or not len(present):
+        if not len(exact):
+            continue
+        if not len(present):
+            empty = target[zone, exact] != 0
+            target[zone, exact], missed[zone, exact], proven[zone, exact] = 0.0, empty, empty
             continue
         columns = np.asarray(system.columns[present][:, pick[exact]])
         wanted = target[zone, exact]
