@@ -1,6 +1,7 @@
 """Who a run happens to where a file is given: its people in place of the scenario's."""
 
-from functools import cache
+from functools import lru_cache
+from pathlib import Path
 
 from ..errors import SimulationError
 from ..population import Population, load_population, subsample
@@ -22,7 +23,7 @@ class FromFile:
             SimulationError: there are not so many.
             DataError: the file is missing or unreadable.
         """
-        whole = _load(self.path)
+        whole = self._whole
         if size > whole.size:
             raise SimulationError(
                 f"{self.path} has {whole.size:,} people, not {size:,}; give --agents up to that"
@@ -31,16 +32,24 @@ class FromFile:
         return people if capacity is None else people.with_capacity(capacity)
 
     @property
+    def _whole(self) -> Population:
+        """All of them, read again if they were written again."""
+        path = Path(self.path)
+        parts = sorted(path.iterdir()) if path.is_dir() else [path]
+        stamps = [part.stat().st_mtime_ns for part in parts if part.exists()]
+        return _load(self.path, tuple(stamps))
+
+    @property
     def size(self) -> int:
         """People in the file."""
-        return _load(self.path).size
+        return self._whole.size
 
     @property
     def fingerprint(self) -> str:
         """Fingerprint of all the people in the file."""
-        return _load(self.path).fingerprint
+        return self._whole.fingerprint
 
 
-@cache
-def _load(path: str) -> Population:
+@lru_cache(maxsize=1)
+def _load(path: str, _: tuple[int, ...]) -> Population:
     return load_population(path)

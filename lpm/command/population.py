@@ -151,7 +151,8 @@ def _begin(options: argparse.Namespace, console: Console) -> tuple[Built, Path]:
     _size(options)
     console.print(f"{recipe.name}: {recipe.path} -> {out}", highlight=False, soft_wrap=True)
     columns = TextColumn("fitting zones"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    shown = Console(stderr=True)
+    with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as bar:
         task = bar.add_task("", total=None)
         built = fit_recipe(recipe, lambda done, of: bar.update(task, completed=done, total=of))
     for note in built.sample.notes:
