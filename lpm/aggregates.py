@@ -17,9 +17,9 @@ def count(
 ) -> Scalar:
     """Sum of `x` over the agents in `where` (all of them if not given).
 
-    Floats are added in blocks of up to 1024 agents and the blocks as integers, so counts (whole numbers
-    up to 2**14) are exact far beyond 2**24 agents and do not depend on the order of adding, hence
-    not on devices or empty slots. The result is the float32 nearest to that sum. Fractions, as
+    Floats are added in blocks of up to 1024 agents and the blocks as integers, so counts (whole
+    numbers up to 2**14) are exact far beyond 2**24 agents and do not depend on the order of adding,
+    hence not on devices or empty slots. The result is the float32 nearest to that sum. Fractions, as
     under `mean_field`, are an ordinary float sum, as is a total of 2**31 or more. The derivative
     by each `x` is 1.
 

@@ -33,7 +33,9 @@ def write_new_york(data: Path, folder: Path) -> Path:
     for kind, frame in (("h", homes), ("p", people)):
         with zipfile.ZipFile(folder / f"csv_{kind}ny.zip", "w", zipfile.ZIP_DEFLATED) as archive:
             coded = [pl.col("HISP").cast(pl.String).str.zfill(2)] if kind == "p" else []
-            adjusted = frame.with_columns(*coded, ADJINC=pl.lit("1000000"), ADJHSG=pl.lit("1000000"))
+            adjusted = frame.with_columns(
+                *coded, ADJINC=pl.lit("1000000"), ADJHSG=pl.lit("1000000")
+            )
             archive.writestr(f"psam_{kind}36.csv", adjusted.write_csv())
     acs = folder / "acs"
     acs.mkdir()
