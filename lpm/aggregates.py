@@ -19,8 +19,8 @@ def count(
 
     Floats are added in blocks of up to 1024 agents and the blocks as integers, so counts (whole
     numbers up to 2**14) are exact far beyond 2**24 agents and do not depend on the order of adding,
-    hence not on devices or empty slots. The result is the float32 nearest to that sum. Fractions, as
-    under `mean_field`, are an ordinary float sum, as is a total of 2**31 or more. The derivative
+    hence not on devices or empty slots. The result is the float32 nearest to that sum. Fractions,
+    as under `mean_field`, are an ordinary float sum, as is a total of 2**31 or more. The derivative
     by each `x` is 1.
 
     Example:
