@@ -50,7 +50,9 @@ def add_population(commands: argparse._SubParsersAction) -> None:
     }
     for name, (act, words) in told.items():
         verb = verbs.add_parser(name, help=words, description=words)
-        verb.add_argument("recipe", help="a TOML file, or one that comes with lpm: new_york")
+        verb.add_argument(
+            "recipe", help="a TOML file, or one that comes with lpm: example, new_york"
+        )
         verb.add_argument("--data", type=Path, metavar="DIR", help="where the files are")
         verb.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
         if name != "fit":

@@ -39,7 +39,8 @@ class Recipe:
         columns: columns of the drawn people by name, as SQL over persons and their households.
         fit: `slack` (a number, or "errors" for the one the errors imply), `smallest` and `largest`
             factor on a design weight.
-        draw: `rounding`, `quarters_by`, `zone_as`, `age`.
+        draw: `rounding`, `quarters_by`, `zone_as` (a column of zones that people get, or a new name
+            for the zone itself), `age`.
         places: columns `employed`, `works_from_home`, `enrolled`; `flows` (file); `friends` (mean
             number); empty where people are given no places.
     """

@@ -105,16 +105,16 @@ def _quarters_by(built: Built) -> list[str]:
 
 
 def _with_zone(people: Population, recipe: Recipe) -> Population:
-    """The people with their zone under the name of the recipe, labelled as its table says."""
-    name = recipe.draw.get("zone_as")
+    """The people with a column of the table of zones, or under a new name with the zone's own."""
+    name, zones = recipe.draw.get("zone_as"), recipe.zones
     if name is None:
         return people
-    labels = people.labels["zone_id"]
-    if "name" in recipe.zones.columns:
-        words = dict(recipe.zones.select(recipe.zones.columns[0], "name").iter_rows())
-        labels = tuple(words[zone] for zone in labels)
-    zone = people.host("zone_id").astype(np.int16)
-    return with_columns(people, {name: zone}, labels={name: labels})
+    known = [column for column in (name, "name", zones.columns[0]) if column in zones.columns]
+    words = dict(zones.select(zone=pl.col(zones.columns[0]), word=pl.col(known[0])).iter_rows())
+    told = [words[zone] for zone in people.labels["zone_id"]]
+    labels = tuple(dict.fromkeys(told))
+    code = np.array([labels.index(word) for word in told], np.int16)
+    return with_columns(people, {name: code[people.host("zone_id")]}, labels={name: labels})
 
 
 def _placed(people: Population, recipe: Recipe, seed: int) -> Population:
