@@ -8,8 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, strategies as st
+from scipy.optimize import milp
 
 from lpm.errors import DataError
+from lpm.population import controlled
 from lpm.population.controlled import round_to_controls
 from lpm.population.integers import draw_replicates, truncate_replicate_sample
 from lpm.population.seeds import generator
@@ -132,6 +134,25 @@ def test_small_zones_are_rounded_to_the_optimum(seed):
     assert counts.sum() == 3
     # The programme stops within 2 %, and chance adds at most 0.001 a record to the costs.
     assert distance(counts, weights, incidence) <= 1.02 * best + 1e-2
+
+
+def test_a_slow_machine_rounds_as_a_fast_one_does(monkeypatch):
+    rng = generator(0)
+    weights = rng.gamma(0.5, 0.6, (1, 60))
+    incidence = (rng.random((60, 20)) < 0.3).astype(float)
+    given = []
+
+    def slow(*arguments, options, **named):
+        given.append(options)
+        hurried = {**options, "time_limit": options.get("time_limit", np.inf) / 100}
+        return milp(*arguments, options=hurried, **named)
+
+    kind_of = np.zeros(60, int)
+    fast = round_to_controls(weights, kind_of, incidence, generator(1))
+    monkeypatch.setattr(controlled, "milp", slow)
+    again = round_to_controls(weights, kind_of, incidence, generator(1))
+    assert given
+    assert np.array_equal(dense(fast, weights.shape), dense(again, weights.shape))
 
 
 @pytest.mark.parametrize("households", [1, 2])

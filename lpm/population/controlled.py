@@ -11,7 +11,9 @@ from .integers import Counts, drawn, nonzero_entries, whole_totals
 from .seeds import Generator
 
 _FEW = 60  # Up to so many undecided records, all are decided at once.
-_SECONDS = 0.5  # For the integer programme of one zone; its best answer by then counts.
+# Branches of the integer programme of one zone, whose best answer by then counts. Not seconds: the
+# same seed has to give the same people on a busy machine.
+_BRANCHES = 50
 _LUCK = 1e-3  # Weight of chance beside the distance from the controls.
 
 
@@ -28,12 +30,14 @@ def round_to_controls(
     by the control's largest incidence in the zone, is made small. Distances are costs, not
     constraints, so that a zone of one household has an answer as well.
 
-    With up to 60 undecided records in a zone the answer is the optimum, unless that takes longer
-    than half a second. With more, a linear programme with random costs first decides all but about
-    as many as there are controls, without moving any control; the rest is the optimum among those.
-    Which records are drawn is left to chance, but expectations are near the weights, not equal to
-    them. Optima are within 2 % of the least distance. Takes 0.1 to 0.5 s a zone with 600 undecided
-    records and 30 controls or more.
+    With up to 60 undecided records in a zone the answer is the optimum, unless the search for it
+    needs more than 50 branches; then it is the best so far. With more, a linear programme with
+    random costs first decides all but about as many as there are controls, without moving any
+    control; the rest is the optimum among those. Which records are drawn is left to chance, but
+    expectations are near the weights, not equal to them. Optima are within 2 % of the least
+    distance. The same generator gives the same numbers, however busy the machine. Takes 0.1 to 0.5
+    s a zone with 600 undecided records and 30 controls, and some seconds with twice as many
+    controls that have nothing to do with each other.
 
     Args:
         weights: of each record in each zone; never negative.
@@ -119,7 +123,7 @@ def _programme(
         integrality=np.concatenate([np.full(records, int(whole)), np.zeros(2 * controls)]),
         bounds=Bounds(0, most),  # pyright: ignore[reportArgumentType] - takes arrays as well
         constraints=LinearConstraint(matrix, sums, sums),  # pyright: ignore[reportArgumentType]
-        options={"time_limit": _SECONDS, "mip_rel_gap": 0.02},
+        options={"node_limit": _BRANCHES, "mip_rel_gap": 0.02},
     )
     if answer.x is None:
         return _largest(member, totals, luck)
@@ -127,7 +131,7 @@ def _programme(
 
 
 def _largest(member: np.ndarray, totals: np.ndarray, luck: np.ndarray) -> np.ndarray:
-    """As many of each kind as there should be, those of least cost: any answer if time is up."""
+    """As many of each kind as there should be, of least cost: any answer if none was found."""
     chosen = np.zeros(len(luck))
     for kind, total in enumerate(np.rint(totals).astype(int).tolist()):
         of_kind = np.flatnonzero(member[:, kind])
