@@ -429,6 +429,25 @@ scenario = scenario.replace(population=city)
     assert names_in(".") == {"town.py"}
 
 
+def test_a_run_takes_all_people_where_it_is_known_how_many_there_are(capsys, file):
+    file.write_text(
+        FILE
+        + """
+
+class Village:
+    size = 320
+    def __call__(self, size, *, seed, capacity=None):
+        return lpm.Population.toy(size, seed=seed)
+
+scenario = scenario.replace(population=Village())
+"""
+    )
+    call(capsys, "run", file, "--steps", "3", "--runs", "1", "--out", "all")
+    assert Spec.read(Path("all")).agents == 320
+    call(capsys, "run", file, "--agents", "64", "--steps", "3", "--runs", "1", "--out", "some")
+    assert Spec.read(Path("some")).agents == 64
+
+
 def test_check_names_the_promise_that_is_broken(capsys, file):
     file.write_text(FILE.replace("jnp.mean(state.x)", "jnp.mean(state.x) / 0"))
     assert "is not finite" in fails(capsys, "check", file)

@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lpm.population import draw_recipe, find_recipe, fit_recipe, read_recipe
+from lpm.errors import DataError
+from lpm.population import draw_recipe, find_recipe, fit_recipe, people_of, read_recipe
 from lpm.population.accuracy import fit_cells
 from lpm.population.invent_example import invent, replicate_factors
 from lpm.population.recipe_people import count_records
@@ -114,3 +115,19 @@ def test_every_set_of_replicate_weights_can_be_fitted(built):
     for again in replicate_fits(built.fitted[0], weights[:3]):
         assert again.infeasible.is_empty()
         assert again.weights.sum() == pytest.approx(built.fitted[0].weights.sum())
+
+
+def test_a_scenario_gets_as_many_people_as_it_asks_for(people):
+    town = people_of("example")
+    assert town.size == pytest.approx(people.size, rel=0.01)
+    assert town(town.size, seed=0).fingerprint == people.fingerprint
+    few = town(400, seed=3, capacity=500)
+    assert few.size == pytest.approx(400, rel=0.05)
+    assert few.capacity == few.network("friends").num_agents == 500
+    assert few.provenance == town(400, seed=3).provenance
+    homes = np.bincount(few.host("household_id")[few.host("household_id") >= 0])
+    assert homes.mean() == pytest.approx(20_000 / 8_120, rel=0.1)
+    with pytest.raises(DataError, match=r"has 20,\d+ people, so 30,000 cannot be drawn"):
+        town(30_000, seed=0)
+    with pytest.raises(DataError, match=r"those that come with lpm are \[example, new_york"):
+        people_of("exmaple").size  # noqa: B018

@@ -70,7 +70,9 @@ def add_run(commands: Any) -> None:
 
 def add_size(parser: argparse.ArgumentParser) -> None:
     """Declare the options that say how large and how often."""
-    parser.add_argument("--agents", metavar="N", help="people (1,000,000, or 10,000 in a toy town)")
+    parser.add_argument(
+        "--agents", metavar="N", help="people (all; else 1,000,000, or 10,000 in a toy town)"
+    )
     parser.add_argument(
         "--population", metavar="FILE", help="people to run with: a folder or a table of persons"
     )
@@ -122,7 +124,7 @@ def settle(options: argparse.Namespace, loaded: Loaded, params: Params) -> Spec:
         scenario_sha256=source_hash(scenario),
         population=people.path if given else "",
         people=people.fingerprint if given else "",
-        agents=agents_of(options.agents, people.size if given else _usual(people)),
+        agents=agents_of(options.agents, _usual(people)),
         steps=check_steps(scenario.steps if options.steps is None else options.steps),
         runs=_RUNS if options.runs is None else options.runs,
         seed=0 if options.seed is None else options.seed,
@@ -140,7 +142,8 @@ def settle(options: argparse.Namespace, loaded: Loaded, params: Params) -> Spec:
 
 
 def _usual(population: Any) -> int:
-    return _TOY if population == Population.toy else _LARGE
+    """All there are, where it is known how many; else many, or few in a toy town."""
+    return getattr(population, "size", _TOY if population == Population.toy else _LARGE)
 
 
 def agents_of(text: str | None, default: int) -> int:

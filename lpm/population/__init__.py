@@ -3,6 +3,7 @@
 from .build import Built as Built, fit_recipe as fit_recipe, whole_fit as whole_fit
 from .contact_matrices import contact_ages as contact_ages, contact_matrix as contact_matrix
 from .fit import fit_report as fit_report
+from .from_recipe import people_of as people_of
 from .new_york import new_york as new_york
 from .population import Population as Population
 from .recipe import Recipe as Recipe, find_recipe as find_recipe, read_recipe as read_recipe
