@@ -89,6 +89,21 @@ def test_expected_counts_are_the_weights():
     np.testing.assert_allclose(total / draws, weights, atol=5 * 0.5 / np.sqrt(draws))
 
 
+@pytest.mark.parametrize("rounding", [truncate_replicate_sample, one_control])
+def test_tiny_zones_are_not_lost(rounding):
+    # 600 zones of a hundredth of a household each, as a small city drawn from fine zones has.
+    weights = np.full((600, 3), 0.003)
+    total = rounding(weights, np.zeros(3, int), generator(2)).total
+    assert total in (5, 6)
+
+
+def test_replicates_of_zones_that_are_alike_differ():
+    weights = np.full((400, 2), 0.5)
+    for counts in draw_replicates(weights, np.zeros(2, int), 4, generator(0)):
+        # Binomial of 400 and a half: five standard deviations are 50.
+        assert abs(dense(counts, weights.shape)[:, 0].sum() - 200) < 50
+
+
 def test_a_draw_that_keeps_the_largest_remainders_has_bias():
     weights = np.tile([0.4, 0.4, 0.4, 0.8], (1, 1))
     largest = np.array([1, 0, 0, 1])

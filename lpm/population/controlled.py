@@ -7,7 +7,7 @@ from scipy.sparse import csc_array, eye_array, hstack, vstack
 
 from lpm.errors import DataError
 
-from .integers import Counts, drawn, nonzero_entries, whole_totals
+from .integers import Counts, drawn, nonzero_entries, rest_totals, whole_totals
 from .seeds import Generator
 
 _FEW = 60  # Up to so many undecided records, all are decided at once.
@@ -56,7 +56,7 @@ def round_to_controls(
     found = nonzero_entries(weights, kind_of)
     counts = np.floor(found.weight + 1e-9)
     rest = np.maximum(found.weight - counts, 0)
-    totals = whole_totals(rest, found.cell, found.num_cells, float(rng.random()))
+    totals = whole_totals(rest_totals(found, counts, rest), float(rng.random()))
     undecided = np.flatnonzero(rest > 1e-9)
     border = np.searchsorted(found.zone[undecided], np.arange(len(weights) + 1))
     for zone in range(len(weights)):

@@ -63,7 +63,8 @@ def truncate_replicate_sample(
     The remainders of a zone's records of one kind are drawn systematically in random order, with
     chances equal to the remainders: a count is the weight rounded up or down, its expectation is
     the weight, and the total of each kind is exact in every zone where the weights' sum is whole
-    (within 0.01); elsewhere it is rounded up or down, carrying what is left from zone to zone.
+    (within 0.01, and above 0); elsewhere it is rounded up or down, carrying what is left from zone
+    to zone.
 
     Args:
         weights: of each record in each zone; never negative.
@@ -82,8 +83,9 @@ def truncate_replicate_sample(
     order = rng.permutation(len(rest))
     order = order[np.argsort(found.cell[order], kind="stable")]
     counts = whole.astype(np.int64)
-    start = float(rng.random())
-    counts[order] += _systematic(rest[order], found.cell[order], found.num_cells, start)
+    total = rest_totals(found, whole, rest)
+    begin = _starts(total, float(rng.random()))
+    counts[order] += _systematic(rest[order], found.cell[order], total, begin)
     return drawn(found, counts, len(weights))
 
 
@@ -97,8 +99,9 @@ def draw_replicates(
 
     Systematic draws in the order of the records, whose starting points divide the unit evenly: the
     mean count of a record over R sets is within 1/R of its weight, and each set meets the totals as
-    `truncate_replicate_sample` does. Sets are not independent; differences between them understate
-    those between fresh draws. Records that are alike should stand next to each other.
+    `truncate_replicate_sample` does. Zones with whole totals draw independently of each other. Sets
+    are not independent; differences between them understate those between fresh draws. Records that
+    are alike should stand next to each other.
 
     Raises:
         DataError: fewer than one set, or weights as in `truncate_replicate_sample`.
@@ -107,12 +110,15 @@ def draw_replicates(
         raise DataError(f"{replicates} replicate populations were asked for; give 1 or more")
     found = nonzero_entries(weights, kind_of)
     order = np.argsort(found.cell, kind="stable")
-    begin = float(rng.random())
+    total = rest_totals(found, np.zeros(len(order)), found.weight)
+    # Cells of whole totals begin anywhere: beginning alike, zones that are alike draw the same.
+    own = np.where(total == np.floor(total), rng.random(found.num_cells), 0.0)
+    begin = _starts(total, float(rng.random())) + own
     sets = []
     for replicate in range(replicates):
         counts = np.zeros(len(order), np.int64)
         start = (begin + replicate / replicates) % 1.0
-        counts[order] = _systematic(found.weight[order], found.cell[order], found.num_cells, start)
+        counts[order] = _systematic(found.weight[order], found.cell[order], total, start)
         sets.append(drawn(found, counts, len(weights)))
     return tuple(sets)
 
@@ -150,39 +156,44 @@ def drawn(found: Entries, counts: Int[np.ndarray, " entry"], num_zones: int) -> 
     return Counts(found.zone[there], found.record[there], counts[there], num_zones)
 
 
-def whole_totals(
-    rest: Float[np.ndarray, " entry"], cell: Int[np.ndarray, " entry"], num_cells: int, start: float
-) -> Int[np.ndarray, " cell"]:
-    """What the remainders of each cell add up to, rounded: the last steps of `_systematic`."""
-    total = _snapped(np.bincount(cell, rest, minlength=num_cells))
-    begin = _starts(total, start)
-    return np.floor(begin + total).astype(np.int64)
+def rest_totals(
+    found: Entries, whole: Float[np.ndarray, " entry"], rest: Float[np.ndarray, " entry"]
+) -> Float[np.ndarray, " cell"]:
+    """What the remainders of each cell add up to; a whole number where it is near one.
+
+    But for cells whose weights add up to nearly nothing: taken for none everywhere, they would be
+    missed by the city.
+    """
+    total = np.bincount(found.cell, rest, minlength=found.num_cells)
+    near = np.rint(total)
+    some = near + np.bincount(found.cell, whole, minlength=found.num_cells) > 0
+    return np.where(some & (np.abs(total - near) <= _WHOLE), near, total)
 
 
-def _systematic(weight: np.ndarray, cell: np.ndarray, num_cells: int, start: float) -> np.ndarray:
-    """Draws with expectation `weight`; entries are sorted by cell, whose totals come out whole.
+def whole_totals(total: Float[np.ndarray, " cell"], start: float) -> Int[np.ndarray, " cell"]:
+    """Totals rounded up or down, carrying what is left from cell to cell."""
+    return np.floor(_starts(total, start) + total).astype(np.int64)
 
-    A point is set every unit along the running sum of a cell, and an entry is drawn as often as
-    points fall on it. What is left of a cell's total moves the first point of the next.
+
+def _systematic(
+    weight: np.ndarray, cell: np.ndarray, total: np.ndarray, begin: np.ndarray
+) -> np.ndarray:
+    """Draws with expectation `weight`; entries are sorted by cell.
+
+    A point is set every unit along the running sum of a cell, the first one where the cell begins,
+    and an entry is drawn as often as points fall on it; the last one ends at the cell's total.
     """
     if len(weight) == 0:
         return np.zeros(0, np.int64)
-    total = _snapped(np.bincount(cell, weight, minlength=num_cells))
-    begin = _starts(total, start)
     upto = np.cumsum(weight)
     last = np.flatnonzero(np.diff(cell, append=-1))
-    before = np.zeros(num_cells)
+    before = np.zeros(len(total))
     before[cell[last[1:]]] = upto[last[:-1]]
     steps = np.floor(np.minimum(upto - before[cell], total[cell]) + begin[cell])
     steps[last] = np.floor(total[cell[last]] + begin[cell[last]])
     previous = np.concatenate([[0.0], steps[:-1]])
     previous[np.concatenate([[0], last[:-1] + 1])] = 0
     return (steps - previous).astype(np.int64)
-
-
-def _snapped(total: np.ndarray) -> np.ndarray:
-    near = np.rint(total)
-    return np.where(np.abs(total - near) <= _WHOLE, near, total)
 
 
 def _starts(total: np.ndarray, start: float) -> np.ndarray:
