@@ -108,8 +108,7 @@ def town(made, tmp_path, monkeypatch) -> Path:
 def _quick(monkeypatch) -> None:
     """Leave the figures out, which take longer than the runs, and load an unchanged file once."""
     monkeypatch.setattr(run_module, "figures", lambda _: [])
-    for module in (run_module, sweep_module):
-        monkeypatch.setattr(module, "load", lambda name: load_once(name, find(name).read_bytes()))
+    monkeypatch.setattr(run_module, "load", lambda name: load_once(name, find(name).read_bytes()))
 
 
 @cache
