@@ -6,8 +6,16 @@ import numpy as np
 import polars as pl
 import pytest
 
+from lpm.__main__ import main
 from lpm.errors import DataError
-from lpm.population import draw_recipe, find_recipe, fit_recipe, people_of, read_recipe
+from lpm.population import (
+    draw_recipe,
+    find_recipe,
+    fit_recipe,
+    load_population,
+    people_of,
+    read_recipe,
+)
 from lpm.population.accuracy import fit_cells
 from lpm.population.invent_example import invent, replicate_factors
 from lpm.population.recipe_people import count_records
@@ -131,3 +139,12 @@ def test_a_scenario_gets_as_many_people_as_it_asks_for(people):
         town(30_000, seed=0)
     with pytest.raises(DataError, match=r"those that come with lpm are \[example, new_york"):
         people_of("exmaple").size  # noqa: B018
+
+
+def test_drawn_people_are_told_as_they_are_and_go_on_to_a_run(capsys, tmp_path, people):
+    out = tmp_path / "people"
+    assert main(["population", "draw", "example", "--agents", "500", "--out", str(out)]) == 0
+    assert "networks [friends]" in capsys.readouterr().out
+    kept = load_population(out)
+    assert kept.networks == ("friends",)
+    assert kept.columns == people.columns

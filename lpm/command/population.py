@@ -96,7 +96,7 @@ def draw(options: argparse.Namespace, console: Console) -> None:
     _tell(console, found, accuracy(fit_cells(found, _families(built))))
     people = draw_recipe(built, seed=options.seed, size=_size(options))
     save_population(people, out)
-    console.print(str(people), highlight=False)
+    console.print(str(people), highlight=False, markup=False)
     console.print(
         f"population: {out}; go on with: lpm run SCENARIO --population {out}",
         highlight=False,
