@@ -18,9 +18,8 @@ from .drawing import Part
 from .recipe import Recipe
 from .sample import Sample
 from .tables import as_table
-from .weighting import Fitted, Level, Problem, choose_slack, fit_weights
+from .weighting import Fitted, Level, Problem, choose_slack, fit_weights, zone_priors
 from .weighting.climb import Progress
-from .weighting.priors import zone_priors
 
 
 @final
@@ -78,8 +77,10 @@ def fit_recipe(recipe: Recipe, progress: Progress | None = None) -> Built:
     fitted = []
     for block in blocks:
         told = None if progress is None else _Told(progress, done, total)
-        slack = choose_slack(block.problem) if recipe.slack is None else recipe.slack
-        prior = zone_priors(block.problem) * block.eligible
+        prior = zone_priors(block.problem, block.eligible)
+        slack = recipe.slack
+        if slack is None:
+            slack = choose_slack(block.problem, prior=prior)
         fitted.append(
             fit_weights(
                 block.problem, prior=prior, slack=slack, bounds=recipe.bounds, progress=told

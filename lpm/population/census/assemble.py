@@ -28,8 +28,8 @@ class Block:
         problem: what they have to meet.
         records: numbers, in the sample, of the records of its areas.
         eligible: whether the record is from an area of the zone. A problem lets every zone have
-            every record of the block; `eligible * problem.prior` is a prior that keeps each to
-            its own.
+            every record of the block; `zone_priors(problem, eligible)` is a prior that keeps each
+            to its own.
         areas: its survey areas.
         disagreements: published totals that should be equal and are not (see `agreement`).
     """

@@ -4,6 +4,7 @@ from .compare import compare_totals as compare_totals
 from .fit import fit_weights as fit_weights
 from .gradient import margin_gradient as margin_gradient, prior_gradient as prior_gradient
 from .ipf import ipf as ipf
+from .priors import zone_priors as zone_priors
 from .problem import Fitted as Fitted, Level as Level, Problem as Problem, Rules as Rules
 from .reconcile import reconcile_margins as reconcile_margins
 from .redraw import redraw_targets as redraw_targets

@@ -1,7 +1,7 @@
 """Design weights brought to the size of each zone."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from .problem import Level, Problem
 
@@ -9,7 +9,9 @@ from .problem import Level, Problem
 FEWEST = 1.0
 
 
-def zone_priors(problem: Problem) -> Float[np.ndarray, "zone record"]:
+def zone_priors(
+    problem: Problem, eligible: Bool[np.ndarray, "zone record"] | None = None
+) -> Float[np.ndarray, "zone record"]:
     """Design weights in each finest zone: the same proportions everywhere, scaled to its size.
 
     The size of a zone, its number of records, is what the finest level says of it: a control
@@ -18,19 +20,25 @@ def zone_priors(problem: Problem) -> Float[np.ndarray, "zone record"]:
     combination of controls with the least error that adds one for every record. Where there is
     none, the scale is that of the published totals over those of the design weights. Where exact
     totals fix the size, the scale has no effect on the fit; with errors it has.
+
+    Where a zone may only have the records that are `eligible`, they alone make up its size.
     """
     level = problem.levels[0]
-    prior = np.maximum(problem.prior, 0.0)
+    shape = (len(level.zones), len(problem.prior))
+    prior = np.broadcast_to(np.maximum(problem.prior, 0.0), shape)
+    if eligible is not None:
+        prior = prior * eligible
     pair = None if (level.incidence == 1).all(axis=0).any() else _pair(level)
     if pair is not None:
         return sum((_part(level, control, prior) for control in pair), np.zeros(()))
     spread = np.sqrt((level.error**2 + 1e-6 * (1 + np.abs(level.target))).mean(axis=0))
     combination = one_for_each(level.incidence, spread)
-    size = _ratio(level, prior) * prior.sum()
+    given = prior.sum(axis=1)
+    size = _ratio(level, prior) * given
     if combination is not None:
         stated = level.target @ combination
         size = np.where(stated > 0, stated, size)
-    return size[:, None] * (prior / prior.sum())[None]
+    return prior * (size / np.where(given > 0, given, 1.0))[:, None]
 
 
 def one_for_each(
@@ -64,18 +72,19 @@ def _pair(level: Level) -> tuple[int, int] | None:
 
 
 def _part(
-    level: Level, control: int, prior: Float[np.ndarray, " record"]
+    level: Level, control: int, prior: Float[np.ndarray, "zone record"]
 ) -> Float[np.ndarray, "zone record"]:
     """The records of one control, scaled to its total."""
     inside = prior * level.incidence[:, control]
     least = np.where(level.error[:, control] > 0, FEWEST, 0.0)
     size = np.maximum(level.target[:, control], least)
-    return size[:, None] * (inside / max(inside.sum(), 1e-300))[None]
+    return inside * (size / np.maximum(inside.sum(axis=1), 1e-300))[:, None]
 
 
-def _ratio(level: Level, prior: Float[np.ndarray, " record"]) -> Float[np.ndarray, " zone"]:
+def _ratio(level: Level, prior: Float[np.ndarray, "zone record"]) -> Float[np.ndarray, " zone"]:
     present = np.maximum((level.incidence != 0).sum(axis=0), 1)
     unit = np.sqrt((level.incidence**2).sum(axis=0) / present)
     unit = np.where(unit > 0, unit, 1.0)
     given = np.maximum(prior @ level.incidence, 0.0) / unit
-    return np.maximum(level.target / unit, 0.0).sum(axis=1) / max(given.sum(), 1e-300)
+    wanted = np.maximum(level.target / unit, 0.0).sum(axis=1)
+    return wanted / np.maximum(given.sum(axis=1), 1e-300)

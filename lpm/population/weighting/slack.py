@@ -15,7 +15,12 @@ from .solution import reached_totals
 LEAST, MOST = 0.01, 10.0
 
 
-def choose_slack(problem: Problem, *, tolerance: float = 0.02) -> float:
+def choose_slack(
+    problem: Problem,
+    *,
+    prior: Float[np.ndarray, "zone record"] | None = None,
+    tolerance: float = 0.02,
+) -> float:
     """The factor on the standard errors at which misses are as large as the errors.
 
     Discrepancy principle (Morozov 1966), level by level: the mean of the squared misses, in
@@ -23,7 +28,7 @@ def choose_slack(problem: Problem, *, tolerance: float = 0.02) -> float:
     totals further from the published ones than sampling explains; a smaller one fits their
     noise. Coarse levels count by themselves since their errors are small: what all zones of a
     tract miss alike shows there first. Where no factor between 0.01 and 10 does it, the nearer
-    end is returned.
+    end is returned. `prior` is what weights stay close to, as in `fit_weights`.
 
     Raises:
         DataError: no total has an error.
@@ -31,7 +36,7 @@ def choose_slack(problem: Problem, *, tolerance: float = 0.02) -> float:
     if not any((level.error > 0).any() for level in problem.levels):
         raise DataError("No total has a standard error; there is no slack to choose.")
     low, high = math.log(LEAST), math.log(MOST)
-    fitted = fit_weights(problem, tolerance=1e-6)
+    fitted = fit_weights(problem, prior=prior, tolerance=1e-6)
     at, miss = 0.0, math.log(_mean_square(fitted))
     for _ in range(12):
         if abs(miss) <= tolerance:
