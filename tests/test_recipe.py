@@ -189,6 +189,37 @@ def test_blocks_are_joined_into_one_fit_for_a_report(recipe):
     assert (whole.weights > 0).sum(axis=0).max() == 1
 
 
+def test_records_of_areas_without_zones_are_left_out_of_fit_and_report(capsys, recipe):
+    homes, people = (Path(f"{name}.csv") for name in ("households", "persons"))
+    near = draw_recipe(fit_recipe(read_recipe(recipe)), seed=1)
+    with homes.open("a") as file:
+        file.write("far,elsewhere,4000,house,9\nfarther,elsewhere,0,home,0\n")
+    with people.open("a") as file:
+        file.write("far,1,4000,99,no\nfarther,1,50,99,no\n")
+    built = fit_recipe(read_recipe(recipe))
+    assert built.sample.num_records == 66
+    assert built.sample.persons["age"].max() < 99
+    assert built.sample.notes[-1] == "2 records are from areas without zones and left out"
+    assert draw_recipe(built, seed=1).fingerprint == near.fingerprint
+    assert call(capsys, "population", "report", recipe, "--out", "page")[0] == 0
+    assert "nan" not in Path("page/report.html").read_text().split("</style>")[1].lower()
+
+
+def test_a_column_may_have_the_name_of_a_variable_that_controls_use(recipe):
+    plain = fit_recipe(read_recipe(recipe))
+    decades = recipe.read_text().replace('age = "years"', 'age = "years"\nyears = "years / 10"')
+    recipe.write_text(decades)
+    built = fit_recipe(read_recipe(recipe))
+    np.testing.assert_array_equal(built.fitted[0].weights, plain.fitted[0].weights)
+    assert built.sample.persons["years"].max() < 10
+
+
+def test_a_column_may_be_the_same_for_everybody(recipe):
+    recipe.write_text(recipe.read_text().replace('age = "years"', 'age = "years"\none = "1"'))
+    people = draw_recipe(fit_recipe(read_recipe(recipe)), seed=1)
+    assert (people.host("one") == 1).all()
+
+
 def test_fit_writes_weights_and_draw_writes_people(capsys, recipe):
     code, text, _ = call(capsys, "population", "fit", recipe, "--out", "fit")
     assert code == 0
@@ -261,6 +292,8 @@ def test_fewer_agents_are_a_sample_of_the_people_and_more_are_refused(capsys, re
         (('age = "years"', 'age = "yeers"'), "[columns] age = 'yeers'"),
         (('age = "years"', 'age = "rooms"'), "is blank for 6 of "),
         (('age = "years"', 'age = "years +"'), "this is no SQL expression"),
+        (("work = 'yes'", "work = 'Yes'"), "work is never 'Yes'; its values are [no, yes]"),
+        (('zone_as = "town"', 'quarters_by = ["sort"]'), "quarters has no column [sort]"),
         (('name = "Two towns"', "name = "), "recipe.toml"),
     ],
 )

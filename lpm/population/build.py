@@ -12,12 +12,12 @@ from jaxtyping import Float
 from lpm.errors import DataError
 
 from .census import Block, assemble, read_acs, read_pums, read_survey, wide_targets
-from .census.expressions import parse
+from .census.expressions import check_codes, parse
 from .census.incidence import persons_of
 from .drawing import Part
 from .recipe import Recipe
 from .sample import Sample
-from .tables import as_table
+from .tables import as_table, require
 from .weighting import Fitted, Level, Problem, choose_slack, fit_weights, zone_priors
 from .weighting.climb import Progress
 
@@ -29,7 +29,7 @@ class Built:
 
     Attributes:
         recipe: what was asked for.
-        sample: the survey, its persons with the columns of the recipe.
+        sample: the survey in the areas of the zones, its persons with the columns of the recipe.
         blocks: zones that share records, and their totals.
         fitted: weights of each block.
     """
@@ -71,8 +71,11 @@ def fit_recipe(recipe: Recipe, progress: Progress | None = None) -> Built:
         DataError: files and controls do not go together.
         FittingError: exact totals cannot be met within the bounds.
     """
-    sample = read_sample(recipe)
-    blocks = assemble(sample, recipe.controls, read_tables(recipe), recipe.zones)
+    survey = _survey(recipe)
+    blocks = assemble(survey, recipe.controls, read_tables(recipe), recipe.zones)
+    sample, blocks = _within_reach(_with_columns(survey, recipe), blocks)
+    if not sample.persons.is_empty():
+        require(sample.quarters, "quarters", recipe.draw.get("quarters_by", ()))
     total, done = sum(len(block.problem.zones) for block in blocks), 0
     fitted = []
     for block in blocks:
@@ -96,33 +99,7 @@ def read_sample(recipe: Recipe) -> Sample:
     Raises:
         DataError: a file or an expression is not what it should be.
     """
-    survey = recipe.survey
-    if "schema" in survey:
-        sample = read_survey(survey["schema"][0])
-    else:
-        sample = read_pums(
-            survey["households"],
-            survey.get("persons"),
-            columns=_asked(recipe),
-            duplicates=survey.get("duplicates", "refuse"),
-        )
-    if sample.persons.is_empty():
-        return sample
-    people = persons_of(sample).frame
-    values = pl.DataFrame(
-        [
-            _column(people, name, text, f"{recipe.path.name} [columns] {name} = {text!r}")
-            for name, text in recipe.columns.items()
-        ]
-    )
-    inside = sample.persons.height
-    homes = sample.households
-    return replace(
-        sample,
-        households=homes.drop([name for name in recipe.columns if name in homes.columns]),
-        persons=_extended(sample.persons, values.head(inside)),
-        quarters=_extended(sample.quarters, values.tail(values.height - inside)),
-    )
+    return _with_columns(_survey(recipe), recipe)
 
 
 def read_tables(recipe: Recipe) -> pl.DataFrame | dict[str, pl.DataFrame]:
@@ -223,6 +200,60 @@ def _asked(recipe: Recipe) -> list[str]:
     return sorted((names | set(recipe.draw.get("quarters_by", ()))) - {"TYPEHUGQ"})
 
 
+def _survey(recipe: Recipe) -> Sample:
+    """The survey as it is, which the controls are about."""
+    survey = recipe.survey
+    if "schema" in survey:
+        return read_survey(survey["schema"][0])
+    return read_pums(
+        survey["households"],
+        survey.get("persons"),
+        columns=_asked(recipe),
+        duplicates=survey.get("duplicates", "refuse"),
+    )
+
+
+def _with_columns(sample: Sample, recipe: Recipe) -> Sample:
+    """The sample with the columns of the recipe in place of others of their names."""
+    if sample.persons.is_empty():
+        return sample
+    people = persons_of(sample).frame
+    values = pl.DataFrame(
+        [
+            _column(people, name, text, f"{recipe.path.name} [columns] {name} = {text!r}")
+            for name, text in recipe.columns.items()
+        ]
+    )
+    inside = sample.persons.height
+    homes = sample.households
+    return replace(
+        sample,
+        households=homes.drop([name for name in recipe.columns if name in homes.columns]),
+        persons=_extended(sample.persons, values.head(inside)),
+        quarters=_extended(sample.quarters, values.tail(values.height - inside)),
+    )
+
+
+def _within_reach(sample: Sample, blocks: Sequence[Block]) -> tuple[Sample, list[Block]]:
+    """The sample without records that no zone may have, and blocks that number what is left."""
+    kept = np.unique(np.concatenate([block.records for block in blocks]))
+    lost = sample.num_records - len(kept)
+    if not lost:
+        return sample, list(blocks)
+    first = sample.households.height
+    homes = sample.households[kept[kept < first]]
+    smaller = replace(
+        sample,
+        households=homes,
+        persons=sample.persons.join(
+            homes.select("household_id"), on="household_id", how="semi", maintain_order="left"
+        ),
+        quarters=sample.quarters[kept[kept >= first] - first],
+        notes=(*sample.notes, f"{lost:,} records are from areas without zones and left out"),
+    )
+    return smaller, [replace(b, records=np.searchsorted(kept, b.records)) for b in blocks]
+
+
 def _extended(frame: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
     return frame.drop([n for n in values.columns if n in frame.columns]).hstack(values)
 
@@ -230,9 +261,10 @@ def _extended(frame: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
 def _column(people: pl.DataFrame, name: str, expression: str, where: str) -> pl.Series:
     """A column of the recipe: yes or no (a blank is no), whole or other numbers, or text."""
     try:
-        series = people.select(parse(expression, where).alias(name))[name]
+        series = people.with_columns(parse(expression, where).alias(name))[name]
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{where}: {str(error).strip().splitlines()[0]}") from error
+    check_codes(people, expression, where)
     if series.dtype == pl.Boolean:
         return series.fill_null(value=False)
     if series.null_count():
