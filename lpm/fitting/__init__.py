@@ -1,3 +1,22 @@
 """Fitting: gradients of a loss through a run, and what is done with them."""
 
+from .distances import (
+    energy_distance as energy_distance,
+    moment_distance as moment_distance,
+    moment_weight as moment_weight,
+    quantile_distance as quantile_distance,
+)
+from .losses import (
+    Series as Series,
+    log_mean_exp as log_mean_exp,
+    synthetic_likelihood as synthetic_likelihood,
+    together as together,
+)
+from .noise import (
+    BetaBinomial as BetaBinomial,
+    DirichletMultinomial as DirichletMultinomial,
+    LogNormal as LogNormal,
+    NegativeBinomial as NegativeBinomial,
+    Poisson as Poisson,
+)
 from .seam import Estimator as Estimator, Loss as Loss, PerRun as PerRun
