@@ -1,5 +1,6 @@
 """Recipes and the verbs that carry them out: what they write, and what they refuse."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from lpm.__main__ import main
 from lpm.command.folder import Spec
 from lpm.errors import DataError
 from lpm.population import (
+    Population,
     count_records,
     draw_recipe,
     fit_recipe,
@@ -18,6 +20,7 @@ from lpm.population import (
     read_recipe,
     whole_fit,
 )
+from lpm.population.recipe_people import with_zone
 
 RECIPE = """
 name = "Two towns"
@@ -150,6 +153,17 @@ def test_a_recipe_gives_people_with_columns_towns_places_and_friends(recipe):
     assert built.people == pytest.approx(people.size, rel=0.02)
 
 
+def test_more_zones_than_sixteen_bits_hold_keep_their_names(recipe):
+    count = 2**15 + 10
+    names = tuple(f"{i:05d}" for i in range(count))
+    rows = {"zone": names, "name": [f"town {name}" for name in names], "area": ["x"] * count}
+    zones = np.array([0, 2**15 + 3, count - 1])
+    people = Population({"zone_id": zones}, labels={"zone_id": names})
+    named = with_zone(people, replace(read_recipe(recipe), zones=pl.DataFrame(rows)))
+    assert named.host("town").tolist() == zones.tolist()
+    assert named.labels["town"][zones[1]] == f"town {zones[1]:05d}"
+
+
 def test_people_come_in_any_number_at_the_same_density(recipe):
     built = fit_recipe(read_recipe(recipe))
     half = draw_recipe(built, seed=1, size=round(built.people / 2))
@@ -198,7 +212,7 @@ def test_records_of_areas_without_zones_are_left_out_of_fit_and_report(capsys, r
         file.write("far,1,4000,99,no\nfarther,1,50,99,no\n")
     built = fit_recipe(read_recipe(recipe))
     assert built.sample.num_records == 66
-    assert built.sample.persons["age"].max() < 99
+    assert (built.sample.persons["age"] < 99).all()
     assert built.sample.notes[-1] == "2 records are from areas without zones and left out"
     assert draw_recipe(built, seed=1).fingerprint == near.fingerprint
     assert call(capsys, "population", "report", recipe, "--out", "page")[0] == 0
@@ -211,13 +225,52 @@ def test_a_column_may_have_the_name_of_a_variable_that_controls_use(recipe):
     recipe.write_text(decades)
     built = fit_recipe(read_recipe(recipe))
     np.testing.assert_array_equal(built.fitted[0].weights, plain.fitted[0].weights)
-    assert built.sample.persons["years"].max() < 10
+    assert (built.sample.persons["years"] < 10).all()
 
 
 def test_a_column_may_be_the_same_for_everybody(recipe):
     recipe.write_text(recipe.read_text().replace('age = "years"', 'age = "years"\none = "1"'))
     people = draw_recipe(fit_recipe(read_recipe(recipe)), seed=1)
     assert (people.host("one") == 1).all()
+
+
+@pytest.mark.parametrize("kind", ["long", "wide"])
+def test_names_of_zones_keep_their_leading_zeros(recipe, kind):
+    """Zones 01 and 02, as codes of states and counties are written."""
+    for name in ("zones.csv", "totals.csv"):
+        text = Path(name).read_text().replace("north,", "01,").replace("south,", "02,")
+        Path(name).write_text(text)
+    if kind == "wide":
+        totals = pl.read_csv("totals.csv", infer_schema=False).drop("error")
+        totals.pivot("control", index="zone", values="target").write_csv("totals.csv")
+    Path("flows.csv").write_text("home,work,count\n01,02,3\n02,02,5\n")
+    text = recipe.read_text().replace('long = "totals', f'{kind} = "totals')
+    recipe.write_text(text.replace("[places]", '[places]\nflows = "flows.csv"'))
+    people = draw_recipe(fit_recipe(read_recipe(recipe)), seed=1)
+    assert people.labels["zone_id"] == ("01", "02")
+    work = people.host("work_zone_id")
+    assert (work == 1).sum() > 4 * (work == 0).sum()  # All but teachers and carers.
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("totals", "n/a", "target is 'n/a' in row 4 and no number in 1 of 10 rows"),
+        ("flows", "many", "count is 'many' in row 1 and no number in 1 of 2 rows"),
+        ("flows", "-4", "count -4.0 in row 1; counts are 0 or more"),
+    ],
+)
+def test_a_value_that_is_no_number_is_named(recipe, name, value, message):
+    Path("flows.csv").write_text("home,work,count\nnorth,south,3\nsouth,south,5\n")
+    recipe.write_text(recipe.read_text().replace("[places]", '[places]\nflows = "flows.csv"'))
+    lines = Path(f"{name}.csv").read_text().splitlines()
+    row = 5 if name == "totals" else 2
+    cells = lines[row].split(",")
+    cells[2] = value
+    lines[row] = ",".join(cells)
+    Path(f"{name}.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=message):
+        draw_recipe(fit_recipe(read_recipe(recipe)), seed=1)
 
 
 def test_fit_writes_weights_and_draw_writes_people(capsys, recipe):
@@ -286,6 +339,14 @@ def test_fewer_agents_are_a_sample_of_the_people_and_more_are_refused(capsys, re
         (('zones = "zones.csv"', 'zones = "nowhere.csv"'), "zones names nowhere.csv, but there is"),
         (('long = "totals.csv"', 'lang = "totals.csv"'), "[tables] lang must name one file"),
         (("[places]", '[fit]\nslack = "much"\n[places]'), "[fit] slack is 'much'; give a number"),
+        (("[places]", "[fit]\nslack = true\n[places]"), "[fit] slack is True; give a number"),
+        (("[places]", "[fit]\nsmallest = 2\nlargest = 1\n[places]"), "smallest is 2 and largest 1"),
+        (("[places]", '[fit]\nlargest = "ten"\n[places]'), "smallest is 0 and largest 'ten'"),
+        (("friends = 3", 'friends = "some"'), "[places] friends is 'some'; give a number above 0"),
+        (('zone_as = "town"', 'zone_as = ["town"]'), "[draw] zone_as is ['town']; give a name"),
+        (('zone_as = "town"', 'zone_as = "age"'), "zone_as is 'age', which is one of [columns]"),
+        (('zone_as = "town"', 'quarters_by = "kind"'), "quarters_by is 'kind'; give a list"),
+        (('age = "years"', 'age = "years"\nold = true'), "[columns] old is True; give SQL as text"),
         (('zone_as = "town"', 'rounding = "up"'), "[draw] rounding is 'up'; say truncate or"),
         (('employed = "working"', ""), "[places] does not say employed"),
         (('employed = "working"', 'employed = "busy"'), "has no column [busy]"),

@@ -21,6 +21,8 @@ from .tables import as_table, require
 from .weighting import Fitted, Level, Problem, choose_slack, fit_weights, zone_priors
 from .weighting.climb import Progress
 
+_NAMES = ("zone", "control", "geo_id", "cell", "home", "work")  # Columns of long tables.
+
 
 @final
 @dataclass(frozen=True)
@@ -120,16 +122,24 @@ def read_tables(recipe: Recipe) -> pl.DataFrame | dict[str, pl.DataFrame]:
 def read_table(kind: str, path: Path, level: str = "") -> pl.DataFrame:
     """A table of a recipe: a folder of ACS tables, or a CSV or parquet file, long or wide.
 
+    Names are text even where they look like numbers, so that 01 stays 01.
+
     Raises:
         DataError: it cannot be read as what it is said to be.
     """
     if kind == "acs":
         return read_acs(path)
     try:
-        frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
+        frame = pl.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path, level)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path} cannot be read as a table: {error}") from error
     return wide_targets(frame, level) if kind == "wide" else as_table(frame, str(path))
+
+
+def _read_csv(path: Path, level: str) -> pl.DataFrame:
+    titles = pl.read_csv(path, n_rows=0, infer_schema=False).columns
+    names = {name: pl.String for name in titles if name in (*_NAMES, level)}
+    return pl.read_csv(path, schema_overrides=names, infer_schema_length=None)
 
 
 def whole_fit(built: Built) -> Fitted:

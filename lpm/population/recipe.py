@@ -214,8 +214,15 @@ def _check(recipe: Recipe) -> None:
     if rounding not in ROUNDINGS:
         raise DataError(f"{owner} [draw] rounding is {rounding!r}; say {' or '.join(ROUNDINGS)}")
     slack = recipe.fit.get("slack", 1.0)
-    if slack != "errors" and not (isinstance(slack, int | float) and slack > 0):
+    if slack != "errors" and not (_is_number(slack) and slack > 0):
         raise DataError(f'{owner} [fit] slack is {slack!r}; give a number above 0, or "errors"')
+    low, high = recipe.fit.get("smallest", 0), recipe.fit.get("largest", float("inf"))
+    if not (_is_number(low) and _is_number(high) and 0 <= low < high):
+        raise DataError(
+            f"{owner} [fit] smallest is {low!r} and largest {high!r}; give two numbers of 0 "
+            "or more, the smaller first"
+        )
+    _check_names(recipe, owner)
     used = {
         f"[places] {key}": recipe.places[key]
         for key in ("employed", "works_from_home", "enrolled")
@@ -227,6 +234,28 @@ def _check(recipe: Recipe) -> None:
             raise DataError(unknown(f"{owner} {key}", "column", [column], recipe.columns))
     if recipe.places and "employed" not in recipe.places:
         raise DataError(f"{owner} [places] does not say employed, the column of who works")
+    friends = recipe.places.get("friends", 1)
+    if not (_is_number(friends) and friends >= 0):
+        raise DataError(
+            f"{owner} [places] friends is {friends!r}; give a number above 0, or leave it out"
+        )
+
+
+def _check_names(recipe: Recipe, owner: str) -> None:
+    for name, text in recipe.columns.items():
+        if not isinstance(text, str):
+            raise DataError(f"{owner} [columns] {name} is {text!r}; give SQL as text")
+    zone_as, sorts = recipe.draw.get("zone_as", ""), recipe.draw.get("quarters_by", [])
+    if not isinstance(zone_as, str):
+        raise DataError(f"{owner} [draw] zone_as is {zone_as!r}; give a name for the column")
+    if zone_as in recipe.columns:
+        raise DataError(f"{owner} [draw] zone_as is {zone_as!r}, which is one of [columns]")
+    if not isinstance(sorts, list) or not all(isinstance(name, str) for name in sorts):
+        raise DataError(f"{owner} [draw] quarters_by is {sorts!r}; give a list of columns")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _known(table: Mapping[str, Any], known: Sequence[str], owner: str) -> None:

@@ -73,7 +73,7 @@ def draw_recipe(
         age=recipe.draw.get("age", "age"),
         quarters_by=_quarters_by(built),
     )
-    people = _with_zone(people, recipe)
+    people = with_zone(people, recipe)
     return _placed(people, recipe, seed) if recipe.places else people
 
 
@@ -104,7 +104,7 @@ def _quarters_by(built: Built) -> list[str]:
     return [name for name in ("TYPEHUGQ",) if name in built.sample.quarters.columns]
 
 
-def _with_zone(people: Population, recipe: Recipe) -> Population:
+def with_zone(people: Population, recipe: Recipe) -> Population:
     """The people with a column of the table of zones, or under a new name with the zone's own."""
     name, zones = recipe.draw.get("zone_as"), recipe.zones
     if name is None:
@@ -113,7 +113,9 @@ def _with_zone(people: Population, recipe: Recipe) -> Population:
     words = dict(zones.select(zone=pl.col(zones.columns[0]), word=pl.col(known[0])).iter_rows())
     told = [words[zone] for zone in people.labels["zone_id"]]
     labels = tuple(dict.fromkeys(told))
-    code = np.array([labels.index(word) for word in told], np.int16)
+    number = {word: i for i, word in enumerate(labels)}
+    narrow = np.int16 if len(labels) <= 2**15 else np.int32
+    code = np.array([number[word] for word in told], narrow)
     return with_columns(people, {name: code[people.host("zone_id")]}, labels={name: labels})
 
 

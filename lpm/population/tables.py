@@ -88,6 +88,24 @@ def require(frame: pl.DataFrame, owner: str, names: Sequence[str]) -> None:
         raise DataError(unknown(owner, "column", missing, frame.columns))
 
 
+def as_numbers(frame: pl.DataFrame, owner: str, name: str) -> pl.Series:
+    """A column as float64; blanks stay null.
+
+    Raises:
+        DataError: a value is no number; names it and its row.
+    """
+    given = frame[name]
+    numbers = given.cast(pl.Float64, strict=False)
+    wrong = numbers.is_null() & given.is_not_null()
+    if wrong.any():
+        row = _first(wrong)
+        raise DataError(
+            f"{owner}: column {name} is {given[row]!r} in row {row} and no number in "
+            f"{wrong.sum()} of {given.len():,} rows; write a number, or nothing where none is known"
+        )
+    return numbers
+
+
 def _join(people: pl.DataFrame, households: pl.DataFrame) -> pl.DataFrame:
     require(people, "persons", [_HOUSEHOLD])
     require(households, "households", [_HOUSEHOLD])

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from lpm.errors import DataError, listing
 
-from ..tables import as_table, require
+from ..tables import as_numbers, as_table, require
 
 _NAMES = {"geo_id": "zone", "cell": "control", "estimate": "target", "se": "error"}
 _SHAPE = ("zone", "control", "target")
@@ -21,7 +21,8 @@ def as_targets(table: pl.DataFrame) -> pl.DataFrame:
     Takes them as they are, or from a table of `read_acs`.
 
     Raises:
-        DataError: a column is missing, or a zone has two targets for one control.
+        DataError: a column is missing, a value is no number, or a zone has two targets for one
+            control.
     """
     frame = as_table(table, "targets")
     if "geo_id" in frame.columns and "zone" not in frame.columns:
@@ -29,9 +30,8 @@ def as_targets(table: pl.DataFrame) -> pl.DataFrame:
     require(frame, "targets", _SHAPE)
     if "error" not in frame.columns:
         frame = frame.with_columns(error=pl.lit(None, dtype=pl.Float64))
-    frame = frame.select(
-        pl.col("zone", "control").cast(pl.String), pl.col("target", "error").cast(pl.Float64)
-    )
+    numbers = [as_numbers(frame, "targets", name) for name in ("target", "error")]
+    frame = frame.select(pl.col("zone", "control").cast(pl.String), *numbers)
     double = frame.select("zone", "control").is_duplicated()
     if double.any():
         zone, control = frame.filter(double).select("zone", "control").row(0)

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from lpm.errors import DataError, listing
 
 from ..seeds import Generator
-from ..tables import as_table, require
+from ..tables import as_numbers, as_table, require
 from .zones import Zones
 
 # Assumptions: the form is Ferguson et al.'s (2006), the numbers are ours for a large city. Half
@@ -38,7 +38,7 @@ def read_flows(table: Any, zones: Zones) -> Float[np.ndarray, "home work"]:
             f"flows name zones {listing(lost)} that the population does not have; leave out what "
             f"crosses its border, or use its names, such as {zones.names[0]}"
         )
-    count = frame["count"].cast(pl.Float64).to_numpy()
+    count = as_numbers(frame, "flows", "count").to_numpy()
     wrong = ~(count >= 0) | np.isinf(count)
     if wrong.any():
         row = int(wrong.argmax())

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from lpm.errors import DataError, listing
 
-from ..tables import as_table, require
+from ..tables import as_numbers, as_table, require
 
 _KM_A_DEGREE = 111.195  # of a great circle on a sphere of 6,371 km
 _LEVELS = 16  # of the curve: 65,536 steps along each side
@@ -95,7 +95,9 @@ def _position(frame: pl.DataFrame) -> Float[np.ndarray, "zone 2"] | None:
     for east, north in (("x", "y"), ("longitude", "latitude")):
         if east not in frame.columns or north not in frame.columns:
             continue
-        pair = frame.select(pl.col(east, north).cast(pl.Float64)).to_numpy().astype(float)
+        pair = np.stack(
+            [as_numbers(frame, "zones", name).to_numpy() for name in (east, north)], axis=1
+        )
         wrong = ~np.isfinite(pair).all(axis=1)
         if wrong.any():
             raise DataError(
