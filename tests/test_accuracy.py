@@ -122,6 +122,8 @@ def test_a_perfect_fit_measures_zero():
 def test_negative_totals_have_no_chi_square():
     cells = compare_totals(problem(), WEIGHTS).with_columns(target=-pl.col("target"))
     assert accuracy(cells)["freeman_tukey"].is_null().all()
+    # Sums such as income may be negative; how far they are missed is not.
+    assert (accuracy(cells)[["tae_share", "sae", "srmse"]] >= 0).to_numpy().all()
 
 
 def people(**other) -> lpm.Population:
@@ -147,6 +149,13 @@ def test_zones_with_labels_are_matched_by_name():
     named = np.array([20, 0, 1])
     shifted = people(record=[0, 1, 1, 1, 1, 0, 20, 20])
     assert drawn_counts(shifted, problem(), records=named).tolist() == [[0, 1, 2], [2, 1, 0]]
+
+
+def test_people_of_no_zone_are_passed_over():
+    columns = {n: people().host(n) for n in people().columns}
+    columns["zone_id"] = np.array([0, 0, 0, 0, 0, -1, -1, 1])
+    labelled = lpm.Population(columns, labels={"zone_id": ("A", "B")})
+    assert drawn_counts(labelled, problem()).tolist() == [[1, 2, 0], [0, 0, 1]]
 
 
 @needs_knox

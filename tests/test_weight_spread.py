@@ -35,6 +35,14 @@ def test_expansion_is_weight_over_design_weight():
     assert table["quantile"].to_list() == [0, 0.5, 1]
 
 
+def test_records_without_design_weight_are_not_used_or_infinitely_stretched():
+    problem = Problem(PRIOR * [1, 1, 1, 0], (LEVEL,))
+    unused = WEIGHTS * [1, 1, 1, 0]
+    assert expansion_factors(problem, unused).tolist() == [1, 1.5, 0, 0]
+    assert weight_report(problem, unused)["largest"].is_finite().all()
+    assert expansion_factors(problem, WEIGHTS)[3] == np.inf
+
+
 def test_each_zone_and_all_have_their_row():
     table = weight_report(PROBLEM, WEIGHTS)
     assert table["zone"].to_list() == [None, "A", "B"]

@@ -84,7 +84,8 @@ def accuracy(cells: pl.DataFrame, by: Sequence[str] = ("level", "family")) -> pl
     `inside`, the share of cells with |z| < 1.645, about 0.9 for a population that is within the
     noise of its targets, null where all are exact; `z_largest`; `chi_square` sum (E - T)^2 / T over
     cells where T > 0, for cells of 5 and more; and `freeman_tukey` 4 sum (sqrt E - sqrt T)^2, which
-    small and empty cells do not upset. The last two are null where a total or sum is negative.
+    small and empty cells do not upset. The last two are null where a total or sum is negative; what
+    others are divided by is then taken without its sign.
 
     Source: Voas & Williamson (2001) for tae, sae, z; Knudsen & Fotheringham (1986),
     International Regional Science Review 10, for srmse; Freeman & Tukey (1950) for the last.
@@ -112,9 +113,9 @@ def accuracy(cells: pl.DataFrame, by: Sequence[str] = ("level", "family")) -> pl
             cells=pl.len(),
             total=target.sum(),
             tae=gap.sum(),
-            tae_share=_over(gap.sum(), target.sum()),
-            sae=_over(gap.sum(), pl.col("part").sum()),
-            srmse=_over((gap**2).mean().sqrt(), target.mean()),
+            tae_share=_over(gap.sum(), target.sum().abs()),
+            sae=_over(gap.sum(), pl.col("part").sum().abs()),
+            srmse=_over((gap**2).mean().sqrt(), target.mean().abs()),
             largest=(gap / target.abs()).filter(target != 0).max(),
             inside=(pl.col("z").abs() < INSIDE).filter(noisy).mean(),
             z_largest=pl.col("z").abs().max(),
@@ -143,7 +144,7 @@ def drawn_counts(
         records: what the column `record` calls each record of the problem; 0, 1, ... if not given.
         record: column with the record a person came from.
         zone: column with the zone of the finest level: with labels the zone's name, and people of
-            zones that are not in the problem are passed over; without, its number.
+            no zone or of one that is not in the problem are passed over; without, its number.
 
     Raises:
         DataError: a column is missing, or a record or zone is not one of the problem.
@@ -155,7 +156,8 @@ def drawn_counts(
     where = population.host(zone)
     if zone in population.labels:
         known = {name: i for i, name in enumerate(problem.zones)}
-        where = np.array([known.get(name, -1) for name in population.labels[zone]])[where]
+        number = np.array([known.get(name, -1) for name in population.labels[zone]])
+        where = np.where(where >= 0, number[where], -1)
     elif where.min() < 0 or where.max() >= len(problem.zones):
         raise DataError(
             f"{zone} runs from {where.min()} to {where.max()}; the problem has "

@@ -33,10 +33,13 @@ def effective_size(
 def expansion_factors(problem: Problem, weights: Weights) -> Float[np.ndarray, " record"]:
     """Weight of each record over all zones, over its design weight.
 
-    1 where the record stands for as many as the survey says. Raises as `weight_report`.
+    1 where the record stands for as many as the survey says; 0 where it has no design weight and
+    is not used, infinite where it is. Raises as `weight_report`.
     """
     _check(problem, weights)
-    return np.asarray(weights, np.float64).sum(axis=0) / problem.prior
+    used = np.asarray(weights, np.float64).sum(axis=0)
+    without = np.where(used > 0, np.inf, 0.0)
+    return np.divide(used, problem.prior, out=without, where=problem.prior > 0)
 
 
 def expansion_report(
@@ -67,8 +70,9 @@ def weight_report(problem: Problem, weights: Weights) -> pl.DataFrame:
     w = np.asarray(weights, np.float64)
     w = np.vstack([w.sum(axis=0), w])
     total, size = w.sum(axis=1), effective_size(w)
-    equal = problem.prior / problem.prior.sum()
-    factor = np.max(w / equal, axis=1) / np.where(total > 0, total, 1)
+    there = problem.prior > 0
+    equal = problem.prior[there] / problem.prior[there].sum()
+    factor = np.max(w[:, there] / equal, axis=1, initial=0.0) / np.where(total > 0, total, 1)
     used = (w > 0).sum(axis=1)
     return pl.DataFrame(
         {
