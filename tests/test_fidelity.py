@@ -98,6 +98,12 @@ def test_bad_input_is_refused():
         k_marginal(SURVEY, DRAWN, ["tenure", "size"], 3)
     with pytest.raises(DataError, match="drawn has no weight to compare"):
         k_marginal(SURVEY, DRAWN.head(0), ["tenure", "size"])
+    codes = DRAWN.with_columns(tenure=pl.lit(1))
+    for compare in (k_marginal, nearest_records):
+        with pytest.raises(DataError, match="column 'tenure' is String in survey but Int32 in dra"):
+            compare(SURVEY, codes, ["tenure", "size"])
+    narrow = DRAWN.with_columns(pl.col("size").cast(pl.Int8))
+    assert k_marginal(SURVEY, narrow, ["tenure", "size"])["cells"].item() == 5
     with pytest.raises(DataError, match="nobody was drawn"):
         copies(np.zeros((2, 3), int))
     with pytest.raises(DataError, match="nobody was drawn"):

@@ -162,6 +162,11 @@ def test_diaries_share_out_contacts_of_unknown_age():
     np.testing.assert_allclose(at_home, [[1, 0, 0], [0, 0, 1], [0, 0, 0]])
     with pytest.raises(DataError, match=r"diaries has no place \[garden\]"):
         diary_matrix(participants, contacts, BANDS, ["garden"])
+    for bands in ([], [10, 18]):
+        with pytest.raises(DataError, match="must start at 0 and rise"):
+            diary_matrix(participants, contacts, bands)
+    with pytest.raises(DataError, match=r"part_id 1 stands in several of 3 rows; each takes part"):
+        diary_matrix({**participants, "part_id": [1, 1, 3]}, contacts, BANDS)
 
 
 def test_bad_settings_and_bands_are_refused(town):

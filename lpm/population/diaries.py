@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from lpm.errors import DataError, unknown
 
+from .setting_matrices import check_bands
 from .tables import as_table, require
 
 PLACES = ("home", "work", "school", "transport", "leisure", "otherplace")
@@ -32,13 +33,15 @@ def diary_matrix(
             all contacts if none is named.
 
     Raises:
-        DataError: a column is missing, or there is no such place.
+        DataError: a column is missing, there is no such place, a participant is there twice, or
+            bands do not start at 0 and rise.
 
     Source: the files of Mossong et al. (2008), PLOS Medicine 5:e74.
     """
     lost = [place for place in places if place not in PLACES]
     if lost:
         raise DataError(unknown("diaries", "place", lost, PLACES))
+    check_bands(bands)
     people, met = _tables(participants, contacts, [f"cnt_{place}" for place in places])
     count = len(bands)
     taking_part = np.bincount(np.digitize(people["mine"], bands) - 1, minlength=count)
@@ -58,6 +61,12 @@ def _tables(
     people, met = as_table(participants, "participants"), as_table(contacts, "contacts")
     require(people, "participants", ["part_id", "part_age_exact"])
     require(met, "contacts", ["part_id", _EXACT, _LEAST, _MOST, *marks])
+    double = people["part_id"].is_duplicated()
+    if double.any():
+        raise DataError(
+            f"participants: part_id {people['part_id'].filter(double)[0]!r} stands in several of "
+            f"{people.height:,} rows; each takes part once"
+        )
     people = people.drop_nulls("part_age_exact").select("part_id", mine="part_age_exact")
     if marks:
         met = met.filter(pl.any_horizontal(pl.col(mark) == 1 for mark in marks))

@@ -45,7 +45,7 @@ def k_marginal(
     Source: NIST Technical Note 2151 (Ridgeway et al. 2021) and the SDNist report tool.
     """
     require(survey, "survey", [*variables, weight])
-    require(drawn, "drawn", variables)
+    _check_types(survey, drawn, variables)
     if not 1 <= k <= len(variables):
         raise DataError(f"joints of {k} need {k} variables or more; there are {len(variables)}")
     if weight not in drawn.columns:
@@ -118,7 +118,7 @@ def nearest_records(
         DataError: a column is missing, or a frame has no rows.
     """
     require(survey, "survey", columns)
-    require(drawn, "drawn", columns)
+    _check_types(survey, drawn, columns)
     if drawn.is_empty():
         raise DataError("nobody was drawn; drawn has no rows")
     known = survey.group_by(columns).agg(sources=pl.len())
@@ -144,6 +144,18 @@ def tell_copies(table: pl.DataFrame) -> str:
         f"frequent source was drawn {of['most copies of one record']:,.0f} times. What protects "
         "people is what the publisher did to the survey; a population adds nothing to that."
     )
+
+
+def _check_types(survey: pl.DataFrame, drawn: pl.DataFrame, columns: Sequence[str]) -> None:
+    """Insist on columns that can be equal; numbers of any width can."""
+    require(drawn, "drawn", columns)
+    for name in columns:
+        mine, theirs = survey.schema[name], drawn.schema[name]
+        if mine != theirs and not (mine.is_integer() and theirs.is_integer()):
+            raise DataError(
+                f"column {name!r} is {mine} in survey but {theirs} in drawn, so that nothing would "
+                "be equal; cast one, or turn codes into their labels"
+            )
 
 
 def _densities(

@@ -92,9 +92,18 @@ def age_bands(population: Population, age: str, bands: Sequence[int]) -> Int[np.
     Raises:
         DataError: no such column, or bands that do not start at 0 and rise.
     """
+    check_bands(bands)
+    return np.digitize(population.host(age), bands) - 1
+
+
+def check_bands(bands: Sequence[int]) -> None:
+    """Refuse bands that leave ages out.
+
+    Raises:
+        DataError: bands do not start at 0 and rise.
+    """
     if not bands or bands[0] != 0 or np.any(np.diff(bands) <= 0):
         raise DataError(f"bands {list(bands)[:6]} must start at 0 and rise; give lower ends")
-    return np.digitize(population.host(age), bands) - 1
 
 
 def compare_matrices(
