@@ -100,7 +100,7 @@ class _Part:
     """One block: its finest zones, the kinds present in each, and the exact totals above them."""
 
     zones: list[int]
-    present: list[Int[np.ndarray, " kind"]]
+    present: list[Int[np.ndarray, " _"]]  # As many as there are in the zone.
     rows: list[tuple[int, int, int]]
 
     def nearest(self, system: System) -> Nearest:
