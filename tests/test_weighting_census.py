@@ -119,7 +119,8 @@ def knox(area):
         names, numbers = read(f"cg{kind}")["GEOID"], []
         for table in (f"cg{kind}", f"sg{kind}"):
             numbers.append(read(table).select(pl.col(controls).cast(pl.Float64)).to_numpy())
-        return Level(name, tuple(names.cast(str)), controls, incidence, *numbers, zone_of)
+        sizes = ("housing_units", "group_quarters_pop")
+        return Level(name, tuple(names.cast(str)), controls, incidence, *numbers, zone_of, sizes)
 
     tracts = read("cg1")["GEOID"].to_list()
     parent = np.array([tracts.index(x // 10) for x in read("cg2")["GEOID"]])

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lpm.errors import DataError
 from lpm.population.weighting import (
     Level,
     Problem,
@@ -48,6 +49,7 @@ def problem(*names, error=1.0):
         target,
         np.full(target.shape, error),
         np.arange(3),
+        ("homes", "residents") if {"homes", "residents"} <= set(names) else (),
     )
     return Problem(WEIGHT, (level,))
 
@@ -111,3 +113,22 @@ def test_the_slack_is_chosen_for_the_prior_that_is_fitted():
     assert 0.01 < slack < 10
     assert np.mean(miss**2) == pytest.approx(1, rel=0.05)
     assert slack != pytest.approx(choose_slack(whole), rel=0.05)
+
+
+def test_two_parts_of_a_partition_say_nothing_of_the_sizes_unless_told():
+    whole = problem("small", "large", "residents")
+    assert not whole.levels[0].sizes
+    prior = zone_priors(whole, OWN)
+    # The sum of all three is 60 in the last zone; its two homes and resident keep their weights.
+    np.testing.assert_allclose(prior[2, 4:], 60 * WEIGHT[4:] / WEIGHT[4:].sum())
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [(("homes", "guests"), r"\['guests'\]"), (("homes", "rooms"), "each record in one of them")],
+)
+def test_sizes_that_split_nothing_are_refused(sizes, message):
+    given = problem("homes", "residents", "rooms")
+    wrong = replace(given, levels=(replace(given.levels[0], sizes=sizes),))
+    with pytest.raises(DataError, match=message):
+        fit_weights(wrong)

@@ -13,7 +13,7 @@ from lpm.errors import DataError, listing, unknown
 from ..sample import Sample
 from ..weighting.problem import Level, Problem
 from .agreement import disagreements
-from .controls import Control
+from .controls import EVERYTHING, Control
 from .geography import Geography, read_geography
 from .incidence import incidence
 from .targets import as_targets, matrix
@@ -131,7 +131,19 @@ def _level(
         target,
         error,
         np.array([numbers[zone] for zone in inside]),
+        _sizes(controls),
     )
+
+
+def _sizes(controls: Sequence[Control]) -> tuple[str, ...]:
+    """The controls that count all households and everybody in quarters, where there are both."""
+    counted = {
+        control.counts: control.name
+        for control in controls
+        if isinstance(control.expression, str) and control.expression == EVERYTHING
+    }
+    wanted = ("household", "quarters person")
+    return tuple(counted[kind] for kind in wanted) if set(wanted) <= set(counted) else ()
 
 
 def _targets(

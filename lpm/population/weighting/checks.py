@@ -5,7 +5,7 @@ from jaxtyping import Float
 
 from lpm.errors import DataError, listing
 
-from .problem import Fitted, Level, Problem
+from .problem import Fitted, Level, Problem, Rules
 
 
 def check_problem(problem: Problem) -> None:
@@ -24,9 +24,23 @@ def check_problem(problem: Problem) -> None:
     for level in problem.levels:
         _check_shapes(level, len(problem.prior), len(finest.zones))
         _check_values(level)
+        _check_sizes(level)
     for fine, coarse in zip(problem.levels, problem.levels[1:], strict=False):
         _check_nesting(fine, coarse)
     check_prior(problem.prior[None])
+
+
+def _check_sizes(level: Level) -> None:
+    unknown = [name for name in level.sizes if name not in level.controls]
+    if unknown:
+        raise DataError(
+            f"Level '{level.name}' has sizes {unknown}, which are none of its controls."
+        )
+    at = [level.controls.index(name) for name in level.sizes]
+    if at and not (np.sort(level.incidence[:, at], axis=1) == np.eye(len(at))[-1]).all():
+        raise DataError(
+            f"Level '{level.name}': sizes {list(level.sizes)} must have each record in one of them."
+        )
 
 
 def check_prior(prior: Float[np.ndarray, "zone record"]) -> None:
@@ -40,6 +54,40 @@ def check_prior(prior: Float[np.ndarray, "zone record"]) -> None:
         raise DataError(f"{len(wrong)} records have no finite weight, first row {wrong[0]}.")
     if not (prior > 0).any():
         raise DataError("No record has a positive weight; there is nothing to draw from.")
+
+
+def check_rules(rules: Rules) -> None:
+    """Refuse rules that mean nothing.
+
+    Raises:
+        DataError: a slack below 0, bounds that do not rise from 0 or more, or no tolerance.
+    """
+    low, high = rules.bounds
+    if not 0 <= rules.slack < np.inf:
+        raise DataError(f"slack is {rules.slack}; give a factor on the standard errors, 0 or more")
+    if not 0 <= low < high:
+        raise DataError(
+            f"bounds are {low:g} and {high:g}; give the smallest and the largest factor on a "
+            "weight, from 0 to infinity"
+        )
+    if not 0 < rules.tolerance < np.inf:
+        raise DataError(
+            f"tolerance is {rules.tolerance}; give a small number above 0, such as 1e-9"
+        )
+
+
+def check_prior_shape(prior: Float[np.ndarray, "zone record"], problem: Problem) -> None:
+    """Refuse weights of other zones or records.
+
+    Raises:
+        DataError: there is not one for each record in each zone.
+    """
+    shape = (len(problem.zones), len(problem.prior))
+    if prior.shape != shape:
+        raise DataError(
+            f"prior has shape {list(prior.shape)}, but the problem has {shape[0]} zones and "
+            f"{shape[1]} records"
+        )
 
 
 def prior_of(fitted: Fitted) -> Float[np.ndarray, "zone record"]:

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from .checks import check_prior, check_problem
+from .checks import check_prior, check_prior_shape, check_problem, check_rules
 from .climb import Progress
 from .priors import zone_priors
 from .problem import UNBOUNDED, Fitted, Problem, Rules
@@ -40,15 +40,17 @@ def fit_weights(
         progress: called after each step with the number of zones settled and of all.
 
     Raises:
-        DataError: the problem has no meaning; see `check_problem`.
+        DataError: the problem, its prior or a rule has no meaning; see `check_problem`.
         FittingError: exact totals cannot be met within the bounds.
 
     Source: Deville and Sarndal (1992), raking as minimum entropy; penalised by published errors
     as in Nagle et al. (2014).
     """
     check_problem(problem)
+    rules = Rules(slack, bounds, tolerance)
+    check_rules(rules)
     agreed, changes = reconcile_margins(problem)
     start = zone_priors(agreed) if prior is None else prior
+    check_prior_shape(start, problem)
     check_prior(start)
-    rules = Rules(slack, bounds, tolerance)
     return solve([Task(agreed, changes, start)], None, rules, progress)[0]

@@ -15,11 +15,11 @@ def zone_priors(
     """Design weights in each finest zone: the same proportions everywhere, scaled to its size.
 
     The size of a zone, its number of records, is what the finest level says of it: a control
-    that adds one for every record; else two controls that split the records between them, such
-    as housing units and people in group quarters, each of which then has its own size; else the
-    combination of controls with the least error that adds one for every record. Where there is
-    none, the scale is that of the published totals over those of the design weights. Where exact
-    totals fix the size, the scale has no effect on the fit; with errors it has.
+    that adds one for every record; else those named in `Level.sizes`, such as households and
+    people in group quarters, each of which then has its own size; else the combination of controls
+    with the least error that adds one for every record. Where there is none, the scale is that of
+    the published totals over those of the design weights. Where exact totals fix the size, the
+    scale has no effect on the fit; with errors it has.
 
     Where a zone may only have the records that are `eligible`, they alone make up its size.
     """
@@ -28,9 +28,9 @@ def zone_priors(
     prior = np.broadcast_to(np.maximum(problem.prior, 0.0), shape)
     if eligible is not None:
         prior = prior * eligible
-    pair = None if (level.incidence == 1).all(axis=0).any() else _pair(level)
-    if pair is not None:
-        return sum((_part(level, control, prior) for control in pair), np.zeros(()))
+    sorts = [level.controls.index(name) for name in level.sizes]
+    if sorts and not (level.incidence == 1).all(axis=0).any():
+        return sum((_part(level, control, prior) for control in sorts), np.zeros(()))
     spread = np.sqrt((level.error**2 + 1e-6 * (1 + np.abs(level.target))).mean(axis=0))
     combination = one_for_each(level.incidence, spread)
     given = prior.sum(axis=1)
@@ -55,20 +55,6 @@ def one_for_each(
     scaled, *_ = np.linalg.lstsq(rows / spread, np.ones(len(rows)), rcond=None)
     found = scaled / spread
     return found if np.abs(rows @ found - 1).max() < 1e-8 else None
-
-
-def _pair(level: Level) -> tuple[int, int] | None:
-    """The two controls with the least error that have each record in exactly one of them."""
-    single = np.flatnonzero(np.isin(level.incidence, (0.0, 1.0)).all(axis=0))
-    columns = level.incidence[:, single]
-    counts = columns.sum(axis=0)
-    apart = (columns.T @ columns == 0) & (counts[:, None] + counts[None] == len(columns))
-    first, second = np.nonzero(np.triu(apart & (counts > 0)[:, None] & (counts > 0)[None], 1))
-    if not len(first):
-        return None
-    variance = (level.error[:, single] ** 2).mean(axis=0)
-    best = int(np.argmin(variance[first] + variance[second]))
-    return int(single[first[best]]), int(single[second[best]])
 
 
 def _part(

@@ -24,6 +24,8 @@ class Level:
         target: published totals.
         error: their standard errors; 0 where the total must be met exactly.
         zone_of: zone of this level in which each zone of the finest level lies.
+        sizes: controls, if any, that have each record in exactly one of them and so say how many of
+            each sort there are, such as households and people in group quarters.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Level:
     target: Float[np.ndarray, "zone control"]
     error: Float[np.ndarray, "zone control"]
     zone_of: Int[np.ndarray, " finest"]
+    sizes: tuple[str, ...] = ()
 
 
 @final
