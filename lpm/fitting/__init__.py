@@ -1,11 +1,13 @@
 """Fitting: gradients of a loss through a run, and what is done with them."""
 
+from .differences import Differences as Differences
 from .distances import (
     energy_distance as energy_distance,
     moment_distance as moment_distance,
     moment_weight as moment_weight,
     quantile_distance as quantile_distance,
 )
+from .gradients import Gradient as Gradient, gradient as gradient
 from .losses import (
     Series as Series,
     log_mean_exp as log_mean_exp,

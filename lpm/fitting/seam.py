@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import numpy as np
@@ -35,6 +35,7 @@ class PerRun:
     gaps: Mapping[str, Float[np.ndarray, "run ..."]] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Estimator(Protocol):
     """A way to differentiate the expected loss of a run.
 
