@@ -161,6 +161,23 @@ def test_what_makes_no_sense_is_refused(change, message):
         fit_weights(Problem(np.ones(24), (whole,)))
 
 
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({"slack": -1.0}, "slack is -1.0; give a factor"),
+        ({"slack": np.nan}, "slack is nan; give a factor"),
+        ({"bounds": (2.0, 1.0)}, "bounds are 2 and 1; give the smallest and the largest"),
+        ({"bounds": (-1.0, 2.0)}, "bounds are -1 and 2"),
+        ({"tolerance": 0.0}, "tolerance is 0.0; give a small number above 0"),
+        ({"prior": np.ones((2, 24))}, r"prior has shape \[2, 24\], but the problem has 3 zones"),
+    ],
+)
+def test_rules_that_mean_nothing_are_refused(rule, message):
+    whole = level(households(), true_weights())
+    with pytest.raises(DataError, match=message):
+        fit_weights(Problem(np.ones(24), (whole,)), **rule)
+
+
 def test_zones_across_two_counties_are_refused():
     incidence, weights = households(), true_weights(4)
     levels = (

@@ -68,9 +68,9 @@ def _part(
 
 
 def _ratio(level: Level, prior: Float[np.ndarray, "zone record"]) -> Float[np.ndarray, " zone"]:
-    present = np.maximum((level.incidence != 0).sum(axis=0), 1)
-    unit = np.sqrt((level.incidence**2).sum(axis=0) / present)
-    unit = np.where(unit > 0, unit, 1.0)
+    share = prior.sum(axis=0)  # So that a record that stands there twice counts once.
+    present, squares = share @ (level.incidence != 0), share @ level.incidence**2
+    unit = np.sqrt(np.where(squares > 0, squares, 1.0) / np.where(present > 0, present, 1.0))
     given = np.maximum(prior @ level.incidence, 0.0) / unit
     wanted = np.maximum(level.target / unit, 0.0).sum(axis=1)
     return wanted / np.maximum(given.sum(axis=1), 1e-300)
