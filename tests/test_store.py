@@ -96,6 +96,14 @@ def test_a_record_of_another_format_is_refused(town, tmp_path):
     about.write_text(json.dumps(json.loads(about.read_text()) | {"format": 99}))
     with pytest.raises(DataError, match="format 99; this version of lpm reads 1"):
         load_population(tmp_path / "town")
+    whole = json.loads(about.read_text()) | {"format": 1}
+    for name in ("labels", "networks", "fingerprint"):
+        about.write_text(json.dumps({key: x for key, x in whole.items() if key != name}))
+        with pytest.raises(DataError, match=rf"population\.json does not say \[{name}\]"):
+            load_population(tmp_path / "town")
+    about.write_bytes(b"\xff\xfe{")
+    with pytest.raises(DataError, match="is not the record of a population"):
+        load_population(tmp_path / "town")
     about.write_text("[]")
     with pytest.raises(DataError, match="is not the record of a population"):
         load_population(Path(tmp_path / "town"))

@@ -21,6 +21,17 @@ from .population import Population
 
 _ABOUT, _PEOPLE, _FORMAT = "population.json", "people.parquet", 1
 _TABLES = (".parquet", ".csv")
+# What a record says besides its format.
+_TOLD = (
+    "size",
+    "capacity",
+    "columns",
+    "labels",
+    "recycle",
+    "provenance",
+    "fingerprint",
+    "networks",
+)
 
 
 def save_population(population: Population, folder: str | os.PathLike[str]) -> Path:
@@ -151,10 +162,13 @@ def _read_about(folder: Path) -> dict[str, Any]:
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         known = about["format"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not the record of a population: {error}") from error
     if known != _FORMAT:
         raise DataError(f"{path} has format {known}; this version of lpm reads {_FORMAT}")
+    lost = [name for name in _TOLD if name not in about]
+    if lost:
+        raise DataError(f"{path} does not say {listing(lost)}; write the population anew")
     return about
 
 
