@@ -92,6 +92,8 @@ def test_a_file_declares_controls(tmp_path):
         ('target = "H"', "", r"\[\[control\]\] 1 does not say \[target\]"),
         ('level = "tract"', 'level = "trakt"', r"has no level \[trakt\].*did you mean \[tract\]"),
         ("female = [", "women = [", r"targets are for \[female, male\], values for \[male, women"),
+        ('male = ["1"]', 'male = "12"', r"values of \[male\] are no list of codes; write male ="),
+        ('male = ["1"]', "male = []", r"values of \[male\] are no list of codes"),
         ("[level.tract]", "[[level.tract]", "is no TOML"),
     ],
 )

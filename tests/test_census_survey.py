@@ -17,6 +17,7 @@ from lpm.population.census import (
     read_survey,
     summary,
 )
+from lpm.population.census.checks import merge_duplicates
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("LPM_DATA", ROOT.parent / "shared" / "data"))
@@ -158,6 +159,13 @@ def test_a_schema_is_the_same_in_python(isles):
 
 
 @needs_data
+def test_split_records_that_say_nothing_else_are_merged():
+    split = pl.DataFrame({"home": ["a", "a", "b"], "w": [1.0, 2.0, 4.0]})
+    merged, notes = merge_duplicates(split, ["home"], "w", "homes.csv", "merge")
+    assert merged.rows() == [("a", 3.0), ("b", 4.0)]
+    assert "homes.csv (3 rows): 1 [home] occur more than once, in 2 rows" in notes[0]
+
+
 def test_split_households_have_their_error_once_merged():
     folder = DATA / "popsim_calm_oregon"
     file = SurveyFile(

@@ -36,7 +36,8 @@ def merge_duplicates(
     alike = frame.filter(double).unique([*keys, *others])
     if alike.height > distinct:
         raise DataError(f"{what}; they differ in {listing(_varying(frame, keys, others))}")
-    merged = frame.group_by(keys, maintain_order=True).agg(pl.col(weight).sum(), pl.first(*others))
+    kept = [pl.first(name) for name in others]
+    merged = frame.group_by(keys, maintain_order=True).agg(pl.col(weight).sum(), *kept)
     return merged.select(frame.columns), [f"{what}; weights added up, replicates kept once"]
 
 

@@ -89,7 +89,8 @@ def family(
         hard, error: of each part; see `Control`.
 
     Raises:
-        DataError: neither cuts nor values, cuts that do not rise, or too many or few targets.
+        DataError: neither cuts nor values, cuts that do not rise, values that are no lists, or too
+            many or few targets.
 
     Example:
         >>> sizes = family("size", "tract", "household", "NP", ["a", "b"], cuts=[1, 2])
@@ -146,6 +147,12 @@ def _cut(name: str, variable: str, cuts: Sequence[Number]) -> list[tuple[str, st
 def _map(
     name: str, variable: str, values: Mapping[str, Sequence[str | Number]]
 ) -> list[tuple[str, str]]:
+    alone = [label for label, codes in values.items() if isinstance(codes, str) or not codes]
+    if alone:
+        raise DataError(
+            f"family {name!r}: values of {listing(alone)} are no list of codes; write "
+            f'{alone[0]} = ["01", "02"]'
+        )
     return [
         (f"{name} {label}", f"{variable} IN ({', '.join(_literal(value) for value in codes)})")
         for label, codes in values.items()
