@@ -1,5 +1,7 @@
 """Friendship ties: how many, between whom, how far apart."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -86,6 +88,12 @@ def test_nobody_befriends_themselves():
     assert np.all(one != other)
     assert len(one) == 3
     assert sorted([*one, *other]) == [5, 5, 7, 7, 7, 8]
+
+
+def test_zones_in_another_order_than_the_people_s_are_refused(people, zones):
+    turned = replace(zones, names=zones.names[::-1])
+    with pytest.raises(DataError, match="zones are not those of the population; read them with"):
+        tie_friends(people, turned, 0)
 
 
 def test_bad_numbers_are_refused(people, zones):

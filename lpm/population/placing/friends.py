@@ -62,11 +62,17 @@ def tie_friends(
         exponent: how fast that falls off further out; see `gravity_flows`.
 
     Raises:
-        DataError: a column is missing, too many zones or people, or values not above 0.
+        DataError: a column is missing, zones are not those of the population, there are too many
+            zones or people, or values are not above 0.
     """
     missing = [name for name in (age, "zone_id") if name not in population]
     if missing:
         raise DataError(unknown("population", "column", missing, population.columns))
+    if population.labels.get("zone_id", zones.names) != zones.names:
+        raise DataError(
+            "zones are not those of the population; read them with "
+            'read_zones(table, population.labels["zone_id"])'
+        )
     if not (degree > 0 and shape > 0 and years > 0):
         raise DataError(f"degree {degree}, shape {shape} and years {years} must be above 0")
     rng = generator(seed)
