@@ -14,7 +14,10 @@ import numpy as np
 import lpm
 
 FOLDER = Path(__file__).parent
-CHANGES = {"epidemic": {"seeded": 0.02, "vaccine_start": 5}}  # Enough to see within 20 days.
+CHANGES = {
+    "epidemic": {"seeded": 0.02, "vaccine_start": 5},
+    "winter": {"seeded": 0.1, "closure_start": 10, "severity": [0.3] * 5},
+}  # Enough to see within 20 days.
 
 
 def observables(name: str) -> dict[str, Any]:
