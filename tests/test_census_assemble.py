@@ -172,6 +172,15 @@ def test_cells_are_added_up_with_their_errors(sample):
     assert (level.target.item(), level.error.item()) == (7.0, 5.0)
 
 
+def test_a_share_of_error_is_at_least_one_and_stands_in_for_none(sample):
+    zones = pl.DataFrame({"tract": ["a", "b", "c"], "area": ["1", "1", "1"]})
+    rows = targets(("a", "T", 5000.0, None), ("b", "T", 0.0, None), ("c", "T", 300.0, 40.0))
+    (block,) = assemble(sample, [total(hard=False, error=0.01)], rows, zones)
+    assert block.problem.levels[0].error[:, 0].tolist() == [50, 1, 40]
+    with pytest.raises(DataError, match=r"has error 0\.01; it is a share of the total"):
+        total(hard=True, error=0.01)
+
+
 def test_parts_that_leave_somebody_out_are_told(sample):
     tables = targets(("t1", "T", 30.0, None), ("t2", "T", 30.0, None))
     parts = family("size", "tract", "household", "NP", ["T", "T"], cuts=[2, 3], hard=True)

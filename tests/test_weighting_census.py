@@ -12,7 +12,7 @@ from lpm.population.weighting import (
     Level,
     Problem,
     choose_slack,
-    compare_totals,
+    survey_totals,
     fit_weights,
     reached_totals,
     refit,
@@ -159,7 +159,7 @@ def test_block_groups_are_met_about_as_well_as_they_are_known():
 def test_tables_defined_otherwise_in_the_survey_are_found():
     """Three tables count the formerly employed as well; they pull the population down."""
     problem = knox("4701601")
-    ratios = compare_totals(problem).filter(pl.col("level") == "tract")
+    ratios = survey_totals(problem).filter(pl.col("level") == "tract")
     ratios = ratios.with_columns(family=pl.col("control").str.split("_").list.first())
     sums = ratios.group_by("family").agg(pl.col("survey", "published").sum())
     off = sums.filter((pl.col("survey") / pl.col("published") - 1).abs() > 0.2)["family"]

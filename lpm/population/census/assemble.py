@@ -118,7 +118,8 @@ def _level(
     error = np.sqrt(np.where(np.isnan(errors), 0, errors) ** 2 @ adds)
     least = np.array([control.error for control in controls])
     unknown_error = (np.isnan(errors) @ adds > 0) & (least == 0)
-    error = np.maximum(error, least * np.abs(target))
+    # A share of nothing would be exact, and shut out whoever has it: at least one.
+    error = np.maximum(error, np.where(least > 0, np.maximum(least * np.abs(target), 1.0), 0.0))
     _check_errors(name, zones, controls, unknown_error)
     error[:, [control.hard for control in controls]] = 0
     _check_reachable(name, zones, controls, values, target)

@@ -1,6 +1,6 @@
 """Weights for survey records so that zones come out as published."""
 
-from .compare import compare_totals as compare_totals
+from .compare import survey_totals as survey_totals
 from .fit import fit_weights as fit_weights
 from .gradient import margin_gradient as margin_gradient, prior_gradient as prior_gradient
 from .ipf import ipf as ipf

@@ -14,7 +14,7 @@ SCHEMA = {
 }
 
 
-def compare_totals(problem: Problem) -> pl.DataFrame:
+def survey_totals(problem: Problem) -> pl.DataFrame:
     """Each control over the whole area: by the design weights, and as published.
 
     Columns: `level`, `control`, `survey`, `published`, and `ratio`, survey to published, NaN where
