@@ -30,8 +30,9 @@ class Control:
             false chooses; a number is added up, such as `HINCP`. Persons in households also have
             the columns of their household.
         hard: whether the total must be met exactly; else its standard error says how nearly.
-        error: least standard error, as a share of the total, and then 1 or more. Tables of households and of persons
-            rest on different weights and contradict each other by about 0.01.
+        error: least standard error, as a share of the total, and then 1 or more. Tables of
+            households and of persons rest on different weights and contradict each other by about
+            0.01.
         family: of which partition it is a part, if any.
         universe: who its family parts, as SQL; everything counted by default.
     """
