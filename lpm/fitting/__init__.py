@@ -1,5 +1,6 @@
 """Fitting: gradients of a loss through a run, and what is done with them."""
 
+from .checks import GradientCheck as GradientCheck, check_gradient as check_gradient
 from .differences import Differences as Differences
 from .distances import (
     energy_distance as energy_distance,

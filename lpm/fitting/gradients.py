@@ -108,7 +108,7 @@ def gradient(
     check_loss(scenario, population, loss, words, params, steps, every)
     if combine == "mean":
         found = method(scenario, population, loss, words, params, names, steps, every)
-        result = summarise(found, label)
+        result = summarise(found, label, names)
     elif combine == "log_mean_exp":
         rows = run_losses(scenario, population, loss, words, params, {}, steps, every)
         values = sum_rows(rows)
@@ -116,7 +116,8 @@ def gradient(
         weighted = _Exponential(as_tree(loss), jnp.float32(level))
         found = method(scenario, population, weighted, words, params, names, steps, every)
         forward = float(len(words)) * steps * population.capacity
-        result = _combined(found, np.exp(values - level), level, label, forward)
+        plain = summarise(found, label, names)
+        result = _combined(plain, np.exp(values - level), level, forward)
     else:
         raise FittingError(f"combine = {combine!r}; it is 'mean' or 'log_mean_exp'")
     _refuse_infinite(result)
@@ -144,12 +145,13 @@ def choose_estimator(
     return known[estimator], estimator
 
 
-def summarise(found: PerRun, estimator: str) -> Gradient:
-    """The mean over runs, and its standard error."""
+def summarise(found: PerRun, estimator: str, names: Sequence[str]) -> Gradient:
+    """The mean over runs, and its standard error, in the order of `names`."""
+    runs = {name: found.gradients[name] for name in names}
     return Gradient(
-        estimate={n: _mean(x) for n, x in found.gradients.items()},
-        standard_error={n: _standard_error(x) for n, x in found.gradients.items()},
-        runs=found.gradients,
+        estimate={n: _mean(x) for n, x in runs.items()},
+        standard_error={n: _standard_error(x) for n, x in runs.items()},
+        runs=runs,
         value=float(np.mean(found.values)),
         cost=found.cost,
         gap={n: _mean(x) for n, x in found.gaps.items()},
@@ -183,10 +185,9 @@ class _Exponential(eqx.Module):
 
 
 def _combined(
-    found: PerRun, weights: Float[np.ndarray, " run"], level: float, label: str, cost: float
+    plain: Gradient, weights: Float[np.ndarray, " run"], level: float, cost: float
 ) -> Gradient:
     """Of the log of the mean exponential; `weights` are the exponentials, of mean 1."""
-    plain = summarise(found, label)
 
     def spread(name: str, runs: np.ndarray) -> np.ndarray:
         # The error of a ratio of means (the delta method): the denominator varies as well.

@@ -47,6 +47,13 @@ def place_stencil(knob: Knob, value: Float[np.ndarray, "..."], step: float) -> S
     )
 
 
+def unit_length(knob: Knob, value: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """How far each element moves, in its own units, for one unit of its unconstrained scale."""
+    step = 0.05
+    points = place_stencil(knob, value, step).points.astype(np.float64)
+    return np.asarray((np.abs(points[1] - points[0]) / (2 * step)).reshape(value.shape))
+
+
 def _one_sided(knob: Knob, value: Float[np.ndarray, " element"], step: float) -> Stencil:
     lower, upper = knob.domain.lower, knob.domain.upper
     below = np.inf if lower is None else np.abs(value - lower)
