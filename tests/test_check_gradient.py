@@ -85,6 +85,7 @@ def test_straight_through_fails_on_a_household_epidemic_and_its_tangents_explode
     assert "Tangents explode" in str(check)
 
 
+@pytest.mark.gate
 def test_few_keys_leave_it_undecided(town):
     check = lpm.check_gradient(
         mixed,

@@ -99,6 +99,7 @@ def test_a_coin_has_the_derivative_of_its_closed_form(town):
         assert error < 0.1 * abs(exact)
 
 
+@pytest.mark.gate
 def test_the_score_credits_each_row_to_the_draws_before_it(town):
     def weighted(run):
         return fallen(run) * jnp.arange(10) * (1 + run.observed["well"])
@@ -154,6 +155,7 @@ def test_differences_stay_inside_the_domain_also_on_a_bound(town):
     assert highest.estimate["rate"] == pytest.approx(0, abs=1e-3)
 
 
+@pytest.mark.gate
 def test_batches_change_nothing_but_memory(town, monkeypatch):
     chosen = {"keys": [0, 1, 2], "fields": ["rate"]}
     whole = lpm.gradient(decay, town, well, **chosen)
@@ -258,6 +260,7 @@ def test_a_difference_that_leaves_the_bounds_of_a_variable_names_itself(town):
         lpm.gradient(broken, town, well, keys=[0, 1], fields=["rate"])
 
 
+@pytest.mark.gate
 def test_differences_agree_with_plain_ensembles_of_a_household_epidemic():
     town = lpm.Population.toy(300)
     params = sir.params.replace(seeded=0.02)
