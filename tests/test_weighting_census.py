@@ -12,11 +12,11 @@ from lpm.population.weighting import (
     Level,
     Problem,
     choose_slack,
-    survey_totals,
     fit_weights,
     reached_totals,
     refit,
     refit_draws,
+    survey_totals,
 )
 
 ROOT = Path(__file__).parents[1]
