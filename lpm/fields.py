@@ -88,22 +88,30 @@ class Knob:
         z, (lower, upper) = jnp.asarray(z), (self.domain.lower, self.domain.upper)
         if lower is not None and upper is not None:
             return lower + (upper - lower) * jax.nn.sigmoid(z)
+        scale = self._scale_for(z)
         if lower is not None:
-            return lower + self.scale * jax.nn.softplus(z)
+            return lower + scale * jax.nn.softplus(z)
         if upper is not None:
-            return upper - self.scale * jax.nn.softplus(-z)
-        return self.scale * z
+            return upper - scale * jax.nn.softplus(-z)
+        return scale * z
 
     def unconstrain(self, x: Any) -> jax.Array:
         """Inverse of `constrain`; infinite on a bound."""
         x, (lower, upper) = jnp.asarray(x), (self.domain.lower, self.domain.upper)
         if lower is not None and upper is not None:
             return jnp.log(x - lower) - jnp.log(upper - x)
+        scale = self._scale_for(x)
         if lower is not None:
-            return _softplus_inverse((x - lower) / self.scale)
+            return _softplus_inverse((x - lower) / scale)
         if upper is not None:
-            return -_softplus_inverse((upper - x) / self.scale)
-        return x / self.scale
+            return -_softplus_inverse((upper - x) / scale)
+        return x / scale
+
+    def _scale_for(self, x: Any) -> Any:
+        """The scale of each element; one for all where the value has another shape."""
+        scale = self.scale
+        behind = np.shape(x)[np.ndim(x) - scale.ndim :] if np.ndim(x) >= scale.ndim else None
+        return scale if scale.ndim == 0 or behind == scale.shape else scale.mean()
 
 
 def _softplus_inverse(y: jax.Array) -> jax.Array:

@@ -11,6 +11,7 @@ from .distances import (
 from .gradients import Gradient as Gradient, gradient as gradient
 from .losses import (
     Series as Series,
+    Together as Together,
     log_mean_exp as log_mean_exp,
     synthetic_likelihood as synthetic_likelihood,
     together as together,

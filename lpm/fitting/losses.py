@@ -115,14 +115,43 @@ class Series:
         Raises:
             FittingError: as `expected`, or the target has other classes than the observable.
         """
-        mean, target = self.expected(trajectory), np.asarray(self.target, float)
-        if mean.shape != target.shape:
-            raise FittingError(
-                f"target of {self.observable!r} is {list(target.shape)}, but the run gives "
-                f"{list(mean.shape)} for its periods"
-            )
+        mean, target = self._mean(trajectory), np.asarray(self.target, float)
         found = self.noise.log_likelihood(target, mean)
         return found.reshape(self.periods, -1).sum(axis=1) * self.weight
+
+    def _mean(self, trajectory: Trajectory) -> Float[Array, "period ..."]:
+        mean, shape = self.expected(trajectory), list(np.shape(self.target))
+        if list(mean.shape) != shape:
+            raise FittingError(
+                f"target of {self.observable!r} is {shape}, but the run gives "
+                f"{list(mean.shape)} for its periods"
+            )
+        return mean
+
+    def residuals(self, trajectory: Trajectory) -> Float[Array, " datum"]:
+        """Misses in standard deviations, period by period, and class by class within one.
+
+        Half their squares are the negative log-likelihood but for a constant, or nearly so.
+
+        Raises:
+            FittingError: the noise has no residuals, or as `log_likelihood`.
+        """
+        if not hasattr(self.noise, "residuals"):
+            raise FittingError(f"{type(self.noise).__name__} has no residuals")
+        mean, target = self._mean(trajectory), np.asarray(self.target, float)
+        found = self.noise.residuals(target, mean)  # pyright: ignore[reportAttributeAccessIssue]
+        return found.ravel() * np.sqrt(self.weight)
+
+    def name(self, datum: int) -> str:
+        """How an error names one of the residuals."""
+        width = int(np.prod(np.asarray(self.target).shape[1:]))
+        period, rest = divmod(datum, width)
+        return f"{self.observable}, period {period}" + (f", class {rest}" if width > 1 else "")
+
+    @property
+    def data(self) -> int:
+        """Residuals, known or not."""
+        return int(np.asarray(self.target).size)
 
     def __call__(self, trajectory: Trajectory) -> Float[Array, " row"]:
         """Negative log-likelihood, each period's in the row in which the period ends."""
@@ -132,14 +161,39 @@ class Series:
         return jnp.zeros(rows).at[ends].set(-found)
 
 
-def together(*series: Series) -> Any:
-    """A loss that adds up several series of one run, row by row."""
+@final
+@dataclass(frozen=True)
+class Together:
+    """Several series of one run, as one loss, row by row."""
 
-    def loss(trajectory: Trajectory) -> Float[Array, " row"]:
-        parts = [one(trajectory) for one in series]
+    series: tuple[Series, ...]
+
+    def __call__(self, trajectory: Trajectory) -> Float[Array, " row"]:
+        """Negative log-likelihood by row, added up over the series."""
+        parts = [one(trajectory) for one in self.series]
         return jnp.sum(jnp.stack(parts), axis=0)
 
-    return loss
+    def residuals(self, trajectory: Trajectory) -> Float[Array, " datum"]:
+        """Those of all series, one after the other."""
+        return jnp.concatenate([one.residuals(trajectory) for one in self.series])
+
+    def name(self, datum: int) -> str:
+        """How an error names one of the residuals."""
+        for one in self.series:
+            if datum < one.data:
+                return one.name(datum)
+            datum -= one.data
+        raise IndexError(datum)
+
+    @property
+    def data(self) -> int:
+        """Residuals of all series."""
+        return sum(one.data for one in self.series)
+
+
+def together(*series: Series) -> Together:
+    """A loss that adds up several series of one run, row by row."""
+    return Together(series)
 
 
 def log_mean_exp(log_likelihoods: Float[Array, " run"]) -> Float[Array, ""]:

@@ -23,7 +23,11 @@ Means = Float[Array, "*shape"]
 
 @runtime_checkable
 class Noise(Protocol):
-    """A law for observed numbers given their expectation."""
+    """A law for observed numbers given their expectation.
+
+    A law that also has `residuals(observed, mean)` of the same shape, half of whose squares stand
+    for its negative log-likelihood up to a constant, can be fitted by least squares.
+    """
 
     def log_likelihood(self, observed: Counts, mean: Means) -> Means:
         """Log-probability of each observed number; 0 where it is missing (not a number)."""
@@ -40,6 +44,11 @@ class Poisson:
         y, there = _known(observed)
         best = special.xlogy(y, y) - y - special.gammaln(y + 1)
         return jnp.where(there, best.astype(np.float32) - _excess(y, mean, mean - y), 0.0)
+
+    def residuals(self, observed: Counts, mean: Means) -> Means:
+        """Signed roots of the deviance; 0 where it is missing."""
+        y, there = _known(observed)
+        return jnp.where(there, _root(_excess(y, mean, mean - y), mean - y), 0.0)
 
 
 @final
@@ -62,10 +71,16 @@ class NegativeBinomial:
         k = self.dispersion
         best = special.gammaln(y + k) - special.gammaln(k) - special.gammaln(y + 1)
         best = best + special.xlogy(y, y) + k * np.log(k) - (y + k) * np.log(y + k)
-        more = mean - y
-        spread = jnp.asarray(y + k, jnp.float32)
-        half = _excess(y, mean, spread * jnp.log1p(more / spread))
-        return jnp.where(there, best.astype(np.float32) - half, 0.0)
+        return jnp.where(there, best.astype(np.float32) - self._half(y, mean), 0.0)
+
+    def residuals(self, observed: Counts, mean: Means) -> Means:
+        """Signed roots of the deviance; 0 where it is missing."""
+        y, there = _known(observed)
+        return jnp.where(there, _root(self._half(y, mean), mean - y), 0.0)
+
+    def _half(self, y: np.ndarray, mean: Means) -> Means:
+        spread = jnp.asarray(y + self.dispersion, jnp.float32)
+        return _excess(y, mean, spread * jnp.log1p((mean - y) / spread))
 
 
 @final
@@ -86,9 +101,15 @@ class LogNormal:
 
     def log_likelihood(self, observed: Counts, mean: Means) -> Means:
         """Log-density of each `log(1 + x)`."""
-        y, there = _known(observed)
-        z = (np.log1p(y).astype(np.float32) - jnp.log1p(mean)) / self.sd
+        there = ~np.isnan(observed)
+        z = self.residuals(observed, mean)
         return jnp.where(there, -0.5 * z**2 - np.log(self.sd) - 0.5 * np.log(2 * np.pi), 0.0)
+
+    def residuals(self, observed: Counts, mean: Means) -> Means:
+        """Misses of `log(1 + x)` in standard deviations; 0 where it is missing."""
+        y, there = _known(observed)
+        z = (jnp.log1p(mean) - np.log1p(y).astype(np.float32)) / self.sd
+        return jnp.where(there, z, 0.0)
 
 
 @final
@@ -120,6 +141,14 @@ class BetaBinomial:
         b = self.concentration - a
         found = betaln(jnp.asarray(y, jnp.float32) + a, jnp.asarray(n - y, jnp.float32) + b)
         return jnp.where(there, chosen.astype(np.float32) + found - betaln(a, b), 0.0)
+
+    def residuals(self, observed: Counts, mean: Means) -> Means:
+        """Misses in standard deviations (Pearson's); 0 where it is missing."""
+        y, there = _known(observed)
+        n = np.broadcast_to(np.asarray(self.trials, float), y.shape)
+        chance = jnp.clip(mean, 1e-6, 1 - 1e-6)
+        spread = n * (1 + (n - 1) / (self.concentration + 1))
+        return jnp.where(there, (n * chance - y) / jnp.sqrt(spread * chance * (1 - chance)), 0.0)
 
 
 @final
@@ -153,6 +182,16 @@ class DirichletMultinomial:
         found = jnp.where(whole, (ways + total).astype(np.float32) + parts, 0.0)
         return jnp.zeros(y.shape).at[..., 0].set(found)
 
+    def residuals(self, observed: Counts, mean: Means) -> Means:
+        """Misses by class, whose squares add up to Pearson's chi-square over the dispersion."""
+        y, there = _known(observed)
+        whole = there.all(axis=-1, keepdims=True)
+        n = y.sum(axis=-1, keepdims=True)
+        p = mean / jnp.maximum(mean.sum(axis=-1, keepdims=True), 1e-30)
+        p = jnp.maximum(p, 1e-6)
+        wider = np.maximum(n, 1.0) * (n + self.concentration) / (1 + self.concentration)
+        return jnp.where(whole, (n * p - y) / jnp.sqrt(wider * p), 0.0)
+
 
 def _known(observed: Counts) -> tuple[np.ndarray, np.ndarray]:
     """Observed numbers with 0 for the missing, and which are there."""
@@ -165,6 +204,12 @@ def _excess(y: np.ndarray, mean: jax.Array, growth: jax.Array) -> jax.Array:
     safe = jnp.asarray(np.where(y > 0, y, 1.0), jnp.float32)
     ratio = jnp.maximum((mean - safe) / safe, -1 + 1e-7)
     return growth - jnp.where(y > 0, safe * jnp.log1p(ratio), 0.0)
+
+
+def _root(half: jax.Array, more: jax.Array) -> jax.Array:
+    """The root of twice `half`, with the sign of `more`; its slope stays finite at 0."""
+    tiny = half < 1e-12
+    return jnp.where(tiny, 0.0, jnp.sign(more) * jnp.sqrt(2 * jnp.where(tiny, 1.0, half)))
 
 
 def _positive(name: str, value: float) -> None:

@@ -30,10 +30,13 @@ def run_losses(
     steps: int,
     every: int,
     name: Callable[[int], str] = lambda lane: f"run {lane}",
+    strict: bool = True,
 ) -> Float[np.ndarray, "lane ..."]:
     """The loss of one run per lane, [lane] or [lane, row]; `changed` replaces fields of `params`.
 
-    Lanes are run in order, batch by batch, so that those that come first can fail first.
+    Lanes are run in order, batch by batch, so that those that come first can fail first. Unless
+    `strict`, a lane that fails has an infinite loss, and batches come in few sizes, each compiled
+    once.
 
     Raises:
         SimulationError: a variable left its bounds; `name` says in which lane.
@@ -51,15 +54,31 @@ def run_losses(
     lanes = ({n: jnp.asarray(x) for n, x in changed.items()}, keys)
 
     def check(first: int, batch: Any) -> None:
+        if not strict:
+            return
         rows, faults = batch
         _refuse_faults(faults, scenario.unit, lambda lane: name(first + lane))
         _refuse_infinite(rows, lambda lane: name(first + lane))
 
     signature = ("stop", *parts_of(scenario), steps, every)
     together = max(1, TOGETHER // population.capacity)
-    rows, _ = map_lanes(
-        population, "losses", signature, run, lanes, (as_tree(loss), params), together, check
+    rows, faults = map_lanes(
+        population,
+        "losses",
+        signature,
+        run,
+        lanes,
+        (as_tree(loss), params),
+        together,
+        check,
+        few_sizes=not strict,
     )
+    if not strict:
+        bad = np.zeros(len(rows), bool)
+        for at in faults.values():
+            bad |= at >= 0
+        bad |= ~np.isfinite(rows.reshape(len(rows), -1)).all(axis=1)
+        rows = np.where(bad.reshape(-1, *(1,) * (rows.ndim - 1)), np.inf, rows)
     return rows
 
 
@@ -72,6 +91,7 @@ def map_lanes(
     shared: tuple[Any, ...],
     together: int,
     check: Callable[[int, Any], None] = lambda first, batch: None,  # noqa: ARG005
+    few_sizes: bool = False,
 ) -> Any:
     """`function(lane, *shared)` for every lane, `together` at a time, as NumPy arrays.
 
@@ -80,6 +100,8 @@ def map_lanes(
     """
     total = len(jax.tree.leaves(lanes)[-1])
     size = math.ceil(total / math.ceil(total / together))
+    if few_sizes:
+        size = min(together, _round_up(size))
     signature = (*signature, size > 1, jax.tree.structure((lanes, shared)))
     batched = keep(
         population, kind, signature, lambda: jax.jit(_batched(function, len(shared), size))
@@ -93,6 +115,12 @@ def map_lanes(
         check(first, batch)
         batches.append(batch)
     return jax.tree.map(lambda *parts: np.concatenate(parts), *batches)
+
+
+def _round_up(size: int) -> int:
+    """The next of 1, 2, 3, 4, 6, 8, 12, 16, 24, ..."""
+    power = 2 ** max(size - 1, 0).bit_length()
+    return power * 3 // 4 if power >= 4 and size <= power * 3 // 4 else power
 
 
 def keep(population: Population, kind: str, signature: Any, make: Callable[[], Any]) -> Any:
