@@ -23,7 +23,11 @@ from .fields import (
     policy as policy,
     variable as variable,
 )
-from .fitting import check_gradient as check_gradient, gradient as gradient
+from .fitting import (
+    calibrate as calibrate,
+    check_gradient as check_gradient,
+    gradient as gradient,
+)
 from .graphs import (
     block_graph as block_graph,
     configuration_graph as configuration_graph,

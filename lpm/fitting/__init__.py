@@ -1,5 +1,12 @@
 """Fitting: gradients of a loss through a run, and what is done with them."""
 
+from .averaging import (
+    Average as Average,
+    LogMeanExp as LogMeanExp,
+    Mean as Mean,
+    WorstShare as WorstShare,
+)
+from .calibration import calibrate as calibrate
 from .checks import GradientCheck as GradientCheck, check_gradient as check_gradient
 from .differences import Differences as Differences
 from .distances import (
@@ -8,7 +15,14 @@ from .distances import (
     moment_weight as moment_weight,
     quantile_distance as quantile_distance,
 )
+from .filtering import (
+    Band as Band,
+    Filtered as Filtered,
+    particle_filter as particle_filter,
+)
+from .fit import Fit as Fit
 from .gradients import Gradient as Gradient, gradient as gradient
+from .iterated import Iterated as Iterated, iterated_filtering as iterated_filtering
 from .losses import (
     Series as Series,
     Together as Together,
@@ -23,4 +37,5 @@ from .noise import (
     NegativeBinomial as NegativeBinomial,
     Poisson as Poisson,
 )
+from .readings import Reports as Reports
 from .seam import Estimator as Estimator, Loss as Loss, PerRun as PerRun

@@ -27,7 +27,7 @@ class Mean:
 
     def weigh(self, losses: Losses) -> tuple[Float[np.ndarray, "*point"], Losses]:
         """The mean; every run weighs the same."""
-        return losses.mean(axis=-1), np.full(losses.shape, 1 / losses.shape[-1])
+        return np.asarray(losses.mean(axis=-1)), np.full(losses.shape, 1 / losses.shape[-1])
 
 
 @final
@@ -45,7 +45,7 @@ class LogMeanExp:
             level = best - np.log(total / losses.shape[-1])
         even = 1 / losses.shape[-1]
         weights = np.where(total > 0, likely / np.where(total > 0, total, 1.0), even)
-        return level[..., 0], weights
+        return np.asarray(level[..., 0]), weights
 
 
 @final
@@ -72,7 +72,7 @@ class WorstShare:
         left = self.share * runs - order
         weights = np.clip(left, 0, 1) / (self.share * runs)
         counted = np.where(weights > 0, losses, 0.0)
-        return (weights * counted).sum(axis=-1), weights
+        return np.asarray((weights * counted).sum(axis=-1)), weights
 
 
 def choose_average(combine: str | Average) -> Average:

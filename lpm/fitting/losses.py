@@ -1,13 +1,13 @@
 """From a trajectory to a loss: what was published, and how it comes about from what happened."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Key
 
 from ..axes import Array
 from ..errors import FittingError, unknown
@@ -142,6 +142,20 @@ class Series:
         found = self.noise.residuals(target, mean)  # pyright: ignore[reportAttributeAccessIssue]
         return found.ravel() * np.sqrt(self.weight)
 
+    def simulate(self, trajectory: Trajectory, key: Key[Array, ""]) -> "Series":
+        """The same series with numbers that the run might have had published.
+
+        What is missing stays missing.
+
+        Raises:
+            FittingError: the noise has no sample, or as `log_likelihood`.
+        """
+        if not hasattr(self.noise, "sample"):
+            raise FittingError(f"{type(self.noise).__name__} has no sample(key, mean, observed)")
+        mean, target = self._mean(trajectory), np.asarray(self.target, float)
+        drawn = self.noise.sample(key, mean, target)  # pyright: ignore[reportAttributeAccessIssue]
+        return replace(self, target=np.where(np.isnan(target), np.nan, np.asarray(drawn, float)))
+
     def name(self, datum: int) -> str:
         """How an error names one of the residuals."""
         width = int(np.prod(np.asarray(self.target).shape[1:]))
@@ -176,6 +190,17 @@ class Together:
     def residuals(self, trajectory: Trajectory) -> Float[Array, " datum"]:
         """Those of all series, one after the other."""
         return jnp.concatenate([one.residuals(trajectory) for one in self.series])
+
+    def simulate(self, trajectory: Trajectory, key: Key[Array, ""]) -> "Together":
+        """The same series with numbers that the run might have had published.
+
+        Raises:
+            FittingError: as `Series.simulate`.
+        """
+        keys = jax.random.split(key, len(self.series))
+        return Together(
+            tuple(one.simulate(trajectory, k) for one, k in zip(self.series, keys, strict=True))
+        )
 
     def name(self, datum: int) -> str:
         """How an error names one of the residuals."""

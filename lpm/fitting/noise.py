@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import betaln, gammaln
-from jaxtyping import Float
+from jaxtyping import Float, Key
 from scipy import special
 
 from ..axes import Array
@@ -26,7 +26,9 @@ class Noise(Protocol):
     """A law for observed numbers given their expectation.
 
     A law that also has `residuals(observed, mean)` of the same shape, half of whose squares stand
-    for its negative log-likelihood up to a constant, can be fitted by least squares.
+    for its negative log-likelihood up to a constant, can be fitted by least squares. One that has
+    `sample(key, mean, observed)`, numbers drawn about their mean, can have its data replicated;
+    `observed` gives the totals that some laws keep.
     """
 
     def log_likelihood(self, observed: Counts, mean: Means) -> Means:
@@ -44,6 +46,10 @@ class Poisson:
         y, there = _known(observed)
         best = special.xlogy(y, y) - y - special.gammaln(y + 1)
         return jnp.where(there, best.astype(np.float32) - _excess(y, mean, mean - y), 0.0)
+
+    def sample(self, key: Key[Array, ""], mean: Means, observed: Counts | None = None) -> Means:  # noqa: ARG002
+        """Counts about their means."""
+        return jax.random.poisson(key, jnp.maximum(mean, 0.0)).astype(jnp.float32)
 
     def residuals(self, observed: Counts, mean: Means) -> Means:
         """Signed roots of the deviance; 0 where it is missing."""
@@ -72,6 +78,12 @@ class NegativeBinomial:
         best = special.gammaln(y + k) - special.gammaln(k) - special.gammaln(y + 1)
         best = best + special.xlogy(y, y) + k * np.log(k) - (y + k) * np.log(y + k)
         return jnp.where(there, best.astype(np.float32) - self._half(y, mean), 0.0)
+
+    def sample(self, key: Key[Array, ""], mean: Means, observed: Counts | None = None) -> Means:  # noqa: ARG002
+        """Counts about their means: Poisson, with a gamma-distributed mean."""
+        uneven, count = jax.random.split(key)
+        rate = jax.random.gamma(uneven, self.dispersion, mean.shape) / self.dispersion
+        return jax.random.poisson(count, rate * jnp.maximum(mean, 0.0)).astype(jnp.float32)
 
     def residuals(self, observed: Counts, mean: Means) -> Means:
         """Signed roots of the deviance; 0 where it is missing."""
@@ -104,6 +116,11 @@ class LogNormal:
         there = ~np.isnan(observed)
         z = self.residuals(observed, mean)
         return jnp.where(there, -0.5 * z**2 - np.log(self.sd) - 0.5 * np.log(2 * np.pi), 0.0)
+
+    def sample(self, key: Key[Array, ""], mean: Means, observed: Counts | None = None) -> Means:  # noqa: ARG002
+        """Numbers about their means; what falls below 0, which no target may, is 0."""
+        z = self.sd * jax.random.normal(key, mean.shape)
+        return jnp.maximum(jnp.expm1(jnp.log1p(mean) + z), 0.0)
 
     def residuals(self, observed: Counts, mean: Means) -> Means:
         """Misses of `log(1 + x)` in standard deviations; 0 where it is missing."""
@@ -141,6 +158,14 @@ class BetaBinomial:
         b = self.concentration - a
         found = betaln(jnp.asarray(y, jnp.float32) + a, jnp.asarray(n - y, jnp.float32) + b)
         return jnp.where(there, chosen.astype(np.float32) + found - betaln(a, b), 0.0)
+
+    def sample(self, key: Key[Array, ""], mean: Means, observed: Counts | None = None) -> Means:  # noqa: ARG002
+        """Positives among the trials."""
+        first, second = jax.random.split(key)
+        a = jnp.clip(mean, 1e-6, 1 - 1e-6) * self.concentration
+        chance = jax.random.beta(first, a, self.concentration - a)
+        trials = jnp.broadcast_to(jnp.asarray(self.trials, jnp.float32), mean.shape)
+        return jax.random.binomial(second, trials, chance, dtype=jnp.float32)
 
     def residuals(self, observed: Counts, mean: Means) -> Means:
         """Misses in standard deviations (Pearson's); 0 where it is missing."""
@@ -181,6 +206,20 @@ class DirichletMultinomial:
         parts = (gammaln(jnp.asarray(y, jnp.float32) + a) - gammaln(a)).sum(axis=-1)
         found = jnp.where(whole, (ways + total).astype(np.float32) + parts, 0.0)
         return jnp.zeros(y.shape).at[..., 0].set(found)
+
+    def sample(self, key: Key[Array, ""], mean: Means, observed: Counts | None = None) -> Means:
+        """Counts by class, as many in a period as were `observed`.
+
+        Raises:
+            FittingError: no observed counts, whose totals it keeps.
+        """
+        if observed is None:
+            raise FittingError("DirichletMultinomial draws given totals; pass the observed counts")
+        first, second = jax.random.split(key)
+        total = _known(observed)[0].sum(axis=-1).astype(np.float32)
+        a = self.concentration * mean / jnp.maximum(mean.sum(axis=-1, keepdims=True), 1e-30)
+        shares = jax.random.dirichlet(first, jnp.maximum(a, 1e-6))
+        return jax.random.multinomial(second, jnp.asarray(total), shares, dtype=jnp.float32)
 
     def residuals(self, observed: Counts, mean: Means) -> Means:
         """Misses by class, whose squares add up to Pearson's chi-square over the dispersion."""

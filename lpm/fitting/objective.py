@@ -83,7 +83,7 @@ class Objective:
 
     scenario: Scenario[Any, Any]
     populations: Sequence[Population]
-    readings: Readings
+    readings: Any
     words: UInt32[Array, "world 2"]
     space: Space
     steps: int
@@ -259,14 +259,14 @@ class Objective:
 
 
 class _Finite(eqx.Module):
-    readings: Readings
+    readings: Any
 
     def __call__(self, trajectory: Trajectory) -> Float[Array, " output"]:
         return jnp.isfinite(self.readings(trajectory)).astype(jnp.float32)
 
 
 class _FirstReading(eqx.Module):
-    readings: Readings
+    readings: Any
 
     def __call__(self, trajectory: Trajectory) -> Float[Array, ""]:
         return self.readings(trajectory)[0]

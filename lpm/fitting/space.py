@@ -76,7 +76,7 @@ class Space:
     def place(self, points: Points) -> dict[str, Float[np.ndarray, "point ..."]]:
         """Fields by name, [point, *field]."""
         found = jax.vmap(self.constrain)(jnp.asarray(points, jnp.float32))
-        return {name: np.asarray(x) for name, x in found.items()}
+        return {name: np.asarray(found[name]) for name in self.fields}
 
     def at(self, z: Float[np.ndarray, " element"]) -> Params:
         """The params at one point."""
@@ -150,7 +150,7 @@ def _quantiles(knob: Knob, name: str, levels: np.ndarray) -> np.ndarray:
         return logit(levels)
     try:
         values = np.asarray(knob.prior.icdf(jnp.asarray(levels, jnp.float32)))
-    except (AttributeError, NotImplementedError):
+    except (AttributeError, NotImplementedError, ImportError):  # numpyro asks for more packages
         values = _empirical(knob.prior, name, levels)
     if knob.domain.bounded:
         values = np.clip(values, knob.domain.lower, knob.domain.upper)
