@@ -1,0 +1,237 @@
+"""`pareto`: policies of which none is better than another in all that counts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool, Float
+from scipy.stats import qmc
+
+from ..errors import FittingError
+from ..params import Params
+from ..population import Population
+from ..provenance import describe_run, identity
+from ..scenario import Scenario
+from .averaging import Mean
+from .chance import fresh_words
+from .journal import Journal
+from .lagrangian import Constraint, Lagrangian, standard_error
+from .objective import Outputs, Points, Readings
+from .policies import Diary, Draws, on_fresh_worlds, said, settle_draws
+from .policy_search import Search
+from .policy_slopes import Effort, Point, Slopes, choose_slopes
+from .request import choose_fields, settle
+from .runs import as_tree, check_loss
+from .seam import Estimator, Loss
+from .shaped import Shaped, ShapedObjective
+from .shapes import Shape
+from .watching import open_watch
+
+_LEAST = 0.02  # Weight of what counts least; with none at all it would be given away for nothing.
+_FORGIVEN = 1e-6
+
+
+def pareto(
+    scenario: Scenario[Any, Any],
+    population: Population | Sequence[Population],
+    objectives: Mapping[str, Loss],
+    *,
+    keys: Any,
+    points: int = 8,
+    sweep: str = "weights",
+    fields: Sequence[str] | None = None,
+    budget: int = 8000,
+    estimator: str | Estimator = "auto",
+    params: Params | None = None,
+    steps: int | None = None,
+    every: int = 1,
+    draws: Draws = None,
+    shape: Shape | Mapping[str, Shape] | None = None,
+    step: float = 0.5,
+    fresh: int = 64,
+    out: str | Path | None = None,
+    progress: bool | None = None,
+) -> pl.DataFrame:
+    """Policies along the trade-off between several expected values, each to be lowered.
+
+    One screen serves all points; each search starts from the point before or from the screen,
+    whichever is better. What is returned was scored on fresh keys, and of those points none is
+    below another in every mean.
+
+    Args:
+        objectives: by name, of the trajectory of one run: a float, or one per row whose sum is
+            meant. All are lowered; return minus what is to be raised.
+        points: searches along the sweep.
+        sweep: weights, of each objective in its spread over the screen, which finds the convex
+            part of the trade-off; or limits, for two objectives, which lowers the first while the
+            second stays below evenly spaced levels.
+        budget: simulator runs for all searches together.
+        scenario, population, keys, fields, estimator, params, steps, every, draws, shape, step,
+            fresh, out, progress: as for `lpm.optimise`.
+
+    Returns:
+        A row per point, by the first objective: each objective and its `_standard_error`,
+        `weight_` (of each) or `limit` as swept, and every number of the policy.
+
+    Raises:
+        FittingError: fewer than two objectives or points, limits for more than two, a budget that
+            is too small, or as for `lpm.optimise`.
+        ScenarioError: as for `lpm.optimise`.
+        SimulationError: as for `lpm.optimise`.
+    """
+    params, steps, words = settle(scenario, keys, params, steps, every)
+    names = choose_fields(params, "policy", fields)
+    populations = [population] if isinstance(population, Population) else list(population)
+    _check(objectives, points, sweep, budget, len(words))
+    for loss in objectives.values():
+        check_loss(scenario, populations[0], loss, words, params, steps, every)
+    about = identity(describe_run(scenario, populations[0], params, words, steps, every, "stop"))
+    about |= {
+        "verb": "pareto",
+        "fields": list(names),
+        "objectives": list(objectives),
+        "choices": [points, sweep, budget, said(estimator), step, fresh, str(shape)],
+    }
+    first, *others = objectives.values()
+    objective = ShapedObjective(
+        scenario,
+        populations,
+        Readings(as_tree(first), tuple(Readings(as_tree(f)) for f in others)),
+        words,
+        Shaped.of(params, names, shape),
+        steps,
+        every,
+        Journal(out, about),
+        settle_draws(draws, params, names, words, "draws"),
+    )
+    objective.check_start(objective.space.start)
+    effort = Effort(float(budget), 1, "adam", estimator, step, None)
+    with open_watch(progress, budget, scenario.name) as watch:
+        diary = Diary(objective, Lagrangian(np.eye(len(objectives))[0], Mean()), watch)
+        sweeper = _Sweeper(objective, effort, diary, list(objectives))
+        swept, found = sweeper.limits(points) if sweep == "limits" else sweeper.weights(points)
+    fresh_draws = settle_draws(draws, params, names, fresh_words(words, fresh, "fresh"), "fresh")
+    outputs = on_fresh_worlds(objective, fresh, fresh_draws).evaluate(found).astype(np.float64)
+    frame = _frame(objective.shaped, list(objectives), swept, found, outputs)
+    if out is not None:
+        frame.write_csv(Path(out) / "pareto.csv")
+    return frame
+
+
+class _Sweeper:
+    """Searches in a row, over one screen."""
+
+    def __init__(
+        self, objective: ShapedObjective, effort: Effort, diary: Diary, names: list[str]
+    ) -> None:
+        self._objective, self._effort, self._diary, self._names = objective, effort, diary, names
+        even = Lagrangian(np.ones(len(names)) / len(names), Mean())
+        first = objective.space.start[None]
+        self._points, self._outputs = Search(objective, even, effort, diary).screen(first)
+        spread = [Lagrangian(row, Mean()) for row in np.eye(len(names))]
+        for one in spread:
+            one.measure(self._outputs)
+        self._units = np.array([one.scale for one in spread])
+        self._label: Slopes | None = None
+
+    def weights(self, count: int) -> tuple[dict[str, np.ndarray], Points]:
+        """One search per set of weights."""
+        size = len(self._names)
+        if size == 2:
+            rising = np.linspace(_LEAST, 1 - _LEAST, count)
+            weights = np.stack([rising, 1 - rising], axis=1)
+        else:
+            power = int(np.ceil(np.log2(count)))
+            levels = qmc.Sobol(size, scramble=False).random_base2(power)[:count] + 0.5 / 2**power
+            weights = -np.log(levels)
+            weights = np.maximum(weights / weights.sum(axis=1, keepdims=True), _LEAST)
+        found: list[Point] = []
+        for number, row in enumerate(weights):
+            goal = Lagrangian(row / self._units, Mean())
+            found.append(self._search(goal, found, count - number))
+        columns = {f"weight_{n}": weights[:, i] for i, n in enumerate(self._names)}
+        return columns, np.stack(found)
+
+    def limits(self, count: int) -> tuple[dict[str, np.ndarray], Points]:
+        """The ends first, then one search per level of the second objective between them."""
+        whole = np.eye(2) + _LEAST
+        ends: list[Point] = []
+        for number, row in enumerate(whole):
+            ends.append(self._search(Lagrangian(row / self._units, Mean()), ends, count - number))
+        found = self._objective.evaluate(np.stack(ends)).astype(np.float64).mean(axis=1)
+        levels = np.linspace(found[1, 1], found[0, 1], count)
+        points: list[Point] = [ends[1]]
+        for number, level in enumerate(levels[1:-1]):
+            name = self._names[1]
+            slack = 1e-5 * max(abs(level), 1e-3)
+            limit = Constraint(_nothing, float(level), name, 1, slack)
+            bound = Lagrangian(np.array([1.0, 0.0]) / self._units[0], Mean(), [limit], [1])
+            points.append(self._search(bound, points, count - 2 - number))
+        return {"limit": levels}, np.stack([*points, ends[0]])
+
+    def _search(self, lagrangian: Lagrangian, before: list[Point], left: int) -> Point:
+        objective, effort = self._objective, self._effort
+        lagrangian.measure(self._outputs)
+        share = (effort.budget - objective.runs) / left
+        search = Search(
+            objective, lagrangian, replace(effort, budget=objective.runs + share), self._diary
+        )
+        order = lagrangian.order(self._outputs)
+        candidates = np.stack([*before[-1:], self._points[order[0]]])
+        seen = objective.evaluate(candidates)
+        values = np.nan_to_num(lagrangian.weigh(seen)[0], nan=np.inf)
+        start = candidates[[int(np.argmin(values))]]
+        if self._label is None:
+            self._label = choose_slopes(objective, lagrangian, start[0], effort)
+        slopes = replace(self._label, lagrangian=lagrangian, batch=0, tell=self._diary)
+        reserve = min(search.reserve, 0.35 * share)
+        ends = search.descend(slopes, start, share - reserve)
+        return search.settle(slopes, np.concatenate([candidates, ends]))[0]
+
+
+def _nothing(trajectory: Any) -> Any:
+    """The value is among the outputs already."""
+    raise NotImplementedError(trajectory)
+
+
+def undominated(means: Float[np.ndarray, "point objective"]) -> Bool[np.ndarray, " point"]:
+    """Points that no other is below in one mean and not above in any."""
+    spread = np.ptp(means, axis=0) * _FORGIVEN
+    below = (means[:, None] <= means[None] + spread).all(axis=2)
+    strictly = (means[:, None] < means[None] - spread).any(axis=2)
+    return ~(below & strictly).any(axis=0)
+
+
+def _frame(
+    space: Shaped, names: list[str], swept: dict[str, np.ndarray], found: Points, outputs: Outputs
+) -> pl.DataFrame:
+    means, errors = outputs.mean(axis=1), standard_error(outputs)
+    columns: dict[str, Any] = {}
+    for i, name in enumerate(names):
+        columns |= {name: means[:, i], f"{name}_standard_error": errors[:, i]}
+    columns |= swept
+    columns |= dict(zip(space.labels, space.flat(found).T, strict=True))
+    rows = pl.DataFrame(columns).filter(pl.Series(undominated(means)))
+    return rows.unique(subset=names, maintain_order=True).sort(names[0])
+
+
+def _check(
+    objectives: Mapping[str, Loss], points: int, sweep: str, budget: int, worlds: int
+) -> None:
+    if len(objectives) < 2 or points < 2:
+        raise FittingError(
+            f"{len(objectives)} objectives and {points} points; give at least two of each"
+        )
+    if sweep not in ("weights", "limits") or (sweep == "limits" and len(objectives) > 2):
+        raise FittingError(
+            f"sweep = {sweep!r} over {len(objectives)} objectives; it is 'weights', or 'limits' "
+            "for two of them"
+        )
+    if budget < 8 * points * worlds:
+        raise FittingError(
+            f"budget = {budget} runs; give at least {8 * points * worlds}, eight points with every "
+            "key for each of the sweep"
+        )
