@@ -27,6 +27,7 @@ from .fitting import (
     calibrate as calibrate,
     check_gradient as check_gradient,
     gradient as gradient,
+    optimise as optimise,
 )
 from .graphs import (
     block_graph as block_graph,

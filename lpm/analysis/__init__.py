@@ -18,6 +18,7 @@ from .plots import (
     plot_difference as plot_difference,
     plot_overview as plot_overview,
 )
+from .policy_plots import plot_pareto as plot_pareto
 from .population_report import (
     Comparison as Comparison,
     FitStory as FitStory,

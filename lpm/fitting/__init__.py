@@ -23,6 +23,7 @@ from .filtering import (
 from .fit import Fit as Fit
 from .gradients import Gradient as Gradient, gradient as gradient
 from .iterated import Iterated as Iterated, iterated_filtering as iterated_filtering
+from .lagrangian import at_least as at_least, at_most as at_most, equal as equal
 from .losses import (
     Series as Series,
     Together as Together,
@@ -35,7 +36,12 @@ from .noise import (
     DirichletMultinomial as DirichletMultinomial,
     LogNormal as LogNormal,
     NegativeBinomial as NegativeBinomial,
+    Normal as Normal,
     Poisson as Poisson,
 )
+from .pareto import pareto as pareto
+from .policies import optimise as optimise
+from .policy import Policy as Policy
 from .readings import Reports as Reports
 from .seam import Estimator as Estimator, Loss as Loss, PerRun as PerRun
+from .shapes import Allocation as Allocation, Spline as Spline, Steps as Steps

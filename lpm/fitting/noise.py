@@ -97,6 +97,36 @@ class NegativeBinomial:
 
 @final
 @dataclass(frozen=True)
+class Normal:
+    """Numbers about their mean with one standard deviation: what least squares assume.
+
+    Raises:
+        FittingError: the standard deviation is not above 0.
+    """
+
+    sd: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive("sd", self.sd)
+
+    def log_likelihood(self, observed: Counts, mean: Means) -> Means:
+        """Log-density of each number."""
+        there = ~np.isnan(observed)
+        z = self.residuals(observed, mean)
+        return jnp.where(there, -0.5 * z**2 - np.log(self.sd) - 0.5 * np.log(2 * np.pi), 0.0)
+
+    def sample(self, key: Key[Array, ""], mean: Means, observed: Counts | None = None) -> Means:  # noqa: ARG002
+        """Numbers about their means; what falls below 0, which no target may, is 0."""
+        return jnp.maximum(mean + self.sd * jax.random.normal(key, mean.shape), 0.0)
+
+    def residuals(self, observed: Counts, mean: Means) -> Means:
+        """Misses in standard deviations; 0 where it is missing."""
+        y, there = _known(observed)
+        return jnp.where(there, (mean - y.astype(np.float32)) / self.sd, 0.0)
+
+
+@final
+@dataclass(frozen=True)
 class LogNormal:
     """Numbers whose `log(1 + x)` is normal about that of their mean, with one standard deviation.
 
