@@ -25,9 +25,11 @@ from .fields import (
 )
 from .fitting import (
     calibrate as calibrate,
+    check_coverage as check_coverage,
     check_gradient as check_gradient,
     gradient as gradient,
     optimise as optimise,
+    posterior as posterior,
 )
 from .graphs import (
     block_graph as block_graph,

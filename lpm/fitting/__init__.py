@@ -8,6 +8,7 @@ from .averaging import (
 )
 from .calibration import calibrate as calibrate
 from .checks import GradientCheck as GradientCheck, check_gradient as check_gradient
+from .coverage import Coverage as Coverage, check_coverage as check_coverage
 from .differences import Differences as Differences
 from .distances import (
     energy_distance as energy_distance,
@@ -31,6 +32,7 @@ from .losses import (
     synthetic_likelihood as synthetic_likelihood,
     together as together,
 )
+from .misfit import check_fit as check_fit
 from .noise import (
     BetaBinomial as BetaBinomial,
     DirichletMultinomial as DirichletMultinomial,
@@ -42,6 +44,7 @@ from .noise import (
 from .pareto import pareto as pareto
 from .policies import optimise as optimise
 from .policy import Policy as Policy
+from .posterior import Posterior as Posterior, posterior as posterior
 from .readings import Reports as Reports
 from .seam import Estimator as Estimator, Loss as Loss, PerRun as PerRun
 from .shapes import Allocation as Allocation, Spline as Spline, Steps as Steps
