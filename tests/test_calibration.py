@@ -169,6 +169,18 @@ def test_an_interrupted_fit_goes_on_where_it_stopped(tmp_path):
     assert again.table.equals(whole.table)
     assert (tmp_path / "fit" / "result.json").exists()
     assert pl.read_csv(tmp_path / "fit" / "history.csv").height == whole.history.height
+    # Questions put to a fit leave its journal as it is.
+    whole.profile("rate", points=3)
+    assert calibrate(decay, TOWN, FELL, out=tmp_path / "fit", **ask).table.equals(whole.table)
+
+
+def test_a_result_is_not_written_over(tmp_path, fitted):
+    fitted.save(tmp_path / "one")
+    fitted.save(tmp_path / "one")  # The same again is no loss.
+    other = calibrate(decay, TOWN, FELL, keys=[7, 8], fields="rate", budget=60)
+    assert other.runs <= 60
+    with pytest.raises(FittingError, match="result of another fit"):
+        other.save(tmp_path / "one")
 
 
 def test_a_folder_belongs_to_one_fit(tmp_path):
@@ -203,7 +215,12 @@ def test_ctrl_c_keeps_what_was_found(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"budget": 3}, FittingError, "give at least 4 runs"),
+        ({"budget": 11}, FittingError, "give at least 12 runs"),
+        (
+            {"budget": 15, "optimiser": "least_squares"},
+            FittingError,
+            "needs at least 16 for one step",
+        ),
         ({"optimiser": "magic"}, FittingError, "it is one of"),
         ({"estimator": "magic", "optimiser": "adam"}, ScenarioError, "no estimator .magic"),
         ({"combine": "median"}, FittingError, "combine = 'median'"),

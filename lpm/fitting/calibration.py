@@ -1,6 +1,7 @@
 """`calibrate`: the parameters under which a scenario is closest to data."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from .seam import Loss
 from .space import Space
 from .stages import Plan, State, Teller, choose_method, find_lowest
 from .watching import open_watch
+
+_LEAST = 6  # Points with every key without which there is no search.
 
 
 def calibrate(
@@ -90,11 +93,11 @@ def calibrate(
     average = choose_average("mean" if combine in ("auto", "synthetic") else combine)
     check_loss(scenario, population, loss, words, params, steps, every)
     space = Space(params, names)
-    least = 2 * len(words)
+    least = _LEAST * len(words)
     if budget < least or starts < 1:
         raise FittingError(
-            f"budget = {budget} runs and starts = {starts}; give at least {least} runs, two points "
-            "with every key, and one start"
+            f"budget = {budget} runs and starts = {starts}; give at least {least} runs, {_LEAST} "
+            "points with every key, and one start"
         )
     about = identity(describe_run(scenario, population, params, words, steps, every, "stop")) | {
         "verb": "calibrate",
@@ -113,7 +116,8 @@ def calibrate(
             f"combine = 'synthetic' goes with least_squares, not with {method}; use a loss with "
             "residuals and optimiser='least_squares', or combine='mean'"
         )
-    plan = Plan(float(budget), method, synthetic, estimator, starts, step, rate)
+    # The last runs are those on fresh keys.
+    plan = Plan(float(budget - len(words)), method, synthetic, estimator, starts, step, rate)
     first = space.start
     outputs = objective.check_start(first, getattr(loss, "name", None))
     value = float(average.weigh(outputs[..., 0].astype(np.float64))[0][0])
@@ -143,16 +147,7 @@ def calibrate(
 def _finish(objective: Objective, average: Average, loss: Loss, state: State, start: float) -> Fit:
     """The fit, with its loss on keys that it has not seen."""
     count = objective.worlds
-    other = Objective(
-        objective.scenario,
-        objective.populations,
-        objective.readings,
-        fresh_words(objective.words, count, "fresh"),
-        objective.space,
-        objective.steps,
-        objective.every,
-        objective.journal,
-    )
+    other = replace(objective, words=fresh_words(objective.words, count, "fresh"), runs=0.0)
     loss_here = average.weigh(objective.evaluate(state.z[None])[..., 0].astype(np.float64))[0]
     losses = other.evaluate(state.z[None])[0, :, 0].astype(np.float64)
     error = float(losses.std(ddof=1) / np.sqrt(count)) if count > 1 else float("nan")
@@ -170,7 +165,8 @@ def _finish(objective: Objective, average: Average, loss: Loss, state: State, st
         notes=tuple(state.notes),
         finished=state.settled,
         point=state.z,
-        _objective=objective,
+        # What is asked of a fit later has no place in the journal of how it was found.
+        _objective=replace(objective, journal=Journal(None, {})),
         _criterion=state.criterion,
         _loss=loss,
     )

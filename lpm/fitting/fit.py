@@ -1,6 +1,5 @@
 """What a calibration found: values with their errors, what trades off, and how it got there."""
 
-import json
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -15,7 +14,7 @@ from ..axes import hints
 from ..params import Params, html_table
 from .criteria import Criterion
 from .curvature import Curvature
-from .journal import write
+from .journal import write_result
 from .objective import Objective
 from .profiles import profile as _profile
 from .residuals import residual_table
@@ -157,16 +156,12 @@ class Fit:
         return _profile(self._objective, self._criterion, self, element, points, width)
 
     def save(self, folder: str | Path) -> Path:
-        """Write fit.json beside history.csv into a new folder, or the folder of this fit.
+        """Write history.csv and result.json into a new folder.
 
         Raises:
-            FittingError: the folder holds another fit.
+            FittingError: the folder holds another result.
         """
-        folder = Path(folder)
-        text = json.dumps(self.summary(), indent=2)
-        write(folder / "history.csv", self.history.write_csv)
-        write(folder / "result.json", lambda file: file.write(text.encode()))
-        return folder
+        return write_result(folder, self.history, self.summary())
 
     def summary(self) -> dict[str, Any]:
         """The fit as plain JSON values."""

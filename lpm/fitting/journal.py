@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from ..errors import FittingError
 
@@ -86,6 +87,22 @@ def write(path: Path, put: Callable[[Any], object]) -> None:
     with part.open("wb") as file:
         put(file)
     os.replace(part, path)
+
+
+def write_result(folder: str | Path, history: pl.DataFrame, summary: Mapping[str, Any]) -> Path:
+    """Write history.csv and result.json into a new folder, or that of the journal behind them.
+
+    Raises:
+        FittingError: the folder holds a result that no journal leads to.
+    """
+    folder = Path(folder)
+    text = json.dumps(summary, indent=2)
+    path = folder / "result.json"
+    if path.exists() and not (folder / _ABOUT).exists() and path.read_text() != text:
+        raise FittingError(f"{path} is the result of another fit; give another folder")
+    write(folder / "history.csv", history.write_csv)
+    write(path, lambda file: file.write(text.encode()))
+    return folder
 
 
 def _digest(question: str, asked: np.ndarray) -> str:

@@ -111,7 +111,7 @@ def pareto(
     effort = Effort(float(budget), 1, "adam", estimator, step, None)
     with open_watch(progress, budget, scenario.name) as watch:
         diary = Diary(objective, Lagrangian(np.eye(len(objectives))[0], Mean()), watch)
-        sweeper = _Sweeper(objective, effort, diary, list(objectives))
+        sweeper = _Sweeper(objective, effort, diary, objectives)
         swept, found = sweeper.limits(points) if sweep == "limits" else sweeper.weights(points)
     fresh_draws = settle_draws(draws, params, names, fresh_words(words, fresh, "fresh"), "fresh")
     outputs = on_fresh_worlds(objective, fresh, fresh_draws).evaluate(found).astype(np.float64)
@@ -125,9 +125,14 @@ class _Sweeper:
     """Searches in a row, over one screen."""
 
     def __init__(
-        self, objective: ShapedObjective, effort: Effort, diary: Diary, names: list[str]
+        self,
+        objective: ShapedObjective,
+        effort: Effort,
+        diary: Diary,
+        aims: Mapping[str, Loss],
     ) -> None:
-        self._objective, self._effort, self._diary, self._names = objective, effort, diary, names
+        self._objective, self._effort, self._diary = objective, effort, diary
+        self._aims, names = aims, list(aims)
         even = Lagrangian(np.ones(len(names)) / len(names), Mean())
         first = objective.space.start[None]
         self._points, self._outputs = Search(objective, even, effort, diary).screen(first)
@@ -139,7 +144,7 @@ class _Sweeper:
 
     def weights(self, count: int) -> tuple[dict[str, np.ndarray], Points]:
         """One search per set of weights."""
-        size = len(self._names)
+        size = len(self._aims)
         if size == 2:
             rising = np.linspace(_LEAST, 1 - _LEAST, count)
             weights = np.stack([rising, 1 - rising], axis=1)
@@ -152,7 +157,7 @@ class _Sweeper:
         for number, row in enumerate(weights):
             goal = Lagrangian(row / self._units, Mean())
             found.append(self._search(goal, found, count - number))
-        columns = {f"weight_{n}": weights[:, i] for i, n in enumerate(self._names)}
+        columns = {f"weight_{n}": weights[:, i] for i, n in enumerate(self._aims)}
         return columns, np.stack(found)
 
     def limits(self, count: int) -> tuple[dict[str, np.ndarray], Points]:
@@ -165,9 +170,9 @@ class _Sweeper:
         levels = np.linspace(found[1, 1], found[0, 1], count)
         points: list[Point] = [ends[1]]
         for number, level in enumerate(levels[1:-1]):
-            name = self._names[1]
+            name, aim = list(self._aims.items())[1]
             slack = 1e-5 * max(abs(level), 1e-3)
-            limit = Constraint(_nothing, float(level), name, 1, slack)
+            limit = Constraint(aim, float(level), name, 1, slack)
             bound = Lagrangian(np.array([1.0, 0.0]) / self._units[0], Mean(), [limit], [1])
             points.append(self._search(bound, points, count - 2 - number))
         return {"limit": levels}, np.stack([*points, ends[0]])
@@ -190,11 +195,6 @@ class _Sweeper:
         reserve = min(search.reserve, 0.35 * share)
         ends = search.descend(slopes, start, share - reserve)
         return search.settle(slopes, np.concatenate([candidates, ends]))[0]
-
-
-def _nothing(trajectory: Any) -> Any:
-    """The value is among the outputs already."""
-    raise NotImplementedError(trajectory)
 
 
 def undominated(means: Float[np.ndarray, "point objective"]) -> Bool[np.ndarray, " point"]:

@@ -1,6 +1,7 @@
 """`optimise`: the policy under which expected welfare is highest, within limits."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -234,20 +235,11 @@ def find(
 
 
 def on_fresh_worlds(
-    objective: Objective, count: int, draws: Mapping[str, np.ndarray]
+    objective: ShapedObjective, count: int, draws: Mapping[str, np.ndarray]
 ) -> ShapedObjective:
     """The same objective over as many worlds that nothing has seen."""
-    return ShapedObjective(
-        objective.scenario,
-        objective.populations,
-        objective.readings,
-        fresh_words(objective.words, count, "fresh"),
-        objective.space,
-        objective.steps,
-        objective.every,
-        objective.journal,
-        draws,
-    )
+    words = fresh_words(objective.words, count, "fresh")
+    return replace(objective, words=words, draws=draws, runs=0.0)
 
 
 def read(welfare: Loss, constraints: Sequence[Constraint]) -> Readings:

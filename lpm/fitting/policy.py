@@ -1,6 +1,5 @@
 """What an optimisation found: a policy, what it is worth, and how far that can be believed."""
 
-import json
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -11,7 +10,7 @@ import polars as pl
 from jaxtyping import Float
 
 from ..params import Params, html_table
-from .journal import write
+from .journal import write_result
 from .rescoring import Comparison
 from .shaped import Shaped
 
@@ -83,16 +82,12 @@ class Policy:
         return "\n".join([*lines, *(f"  {x}" for x in self.notes)])
 
     def save(self, folder: str | Path) -> Path:
-        """Write result.json beside history.csv into a folder, a new one or that of the journal.
+        """Write history.csv and result.json into a new folder.
 
         Raises:
-            OSError: the folder cannot be written.
+            FittingError: the folder holds another result.
         """
-        folder = Path(folder)
-        text = json.dumps(self.summary(), indent=2)
-        write(folder / "history.csv", self.history.write_csv)
-        write(folder / "result.json", lambda file: file.write(text.encode()))
-        return folder
+        return write_result(folder, self.history, self.summary())
 
     def summary(self) -> dict[str, Any]:
         """The result as plain JSON values."""

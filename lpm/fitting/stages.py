@@ -102,6 +102,11 @@ def choose_method(objective: Objective, optimiser: str, estimator: str, budget: 
         raise FittingError(f"{optimiser} needs a loss with residuals, such as lpm.fitting.Series")
     if optimiser == "least_squares" and estimator not in ("auto", "crn"):
         raise FittingError(f"least_squares differentiates by crn, not by {estimator}")
+    least = (2 * objective.space.size + 6) * objective.worlds
+    if optimiser == "least_squares" and budget < least:
+        raise FittingError(
+            f"budget = {budget:g} runs; least_squares needs at least {least} for one step"
+        )
     if optimiser != "auto":
         return optimiser
     affordable = _ROUNDS * 2 * objective.space.size * objective.worlds <= budget
@@ -178,7 +183,8 @@ def _least_squares(
         places = go_on(points, 0.4 * plan.budget, most=2)
         sample = int(np.clip(plan.budget / 16, 8, _SAMPLE))
         for number, until in enumerate((0.75 * plan.budget, plan.budget)):
-            if objective.runs + sample + curving > plan.budget:
+            again = len(places) * objective.worlds
+            if objective.runs + sample + again + curving > plan.budget:
                 break
             runs = _many_runs(objective, places[0].z, sample, f"between runs {number}")
             if len(runs) > 2:

@@ -4,41 +4,25 @@ import numpy as np
 import pytest
 
 import lpm
-from lpm import Array, Float, Scalar
 from lpm.fitting import NegativeBinomial, Series, calibrate
+from tests.plain import decay
 
 pytestmark = pytest.mark.gate
-
-
-class Params(lpm.Params):
-    rate: Scalar = lpm.parameter(0.1, within=(0, 1))
-
-
-class State(lpm.State):
-    well: Float[Array, " agent"] = lpm.variable(within=(0, 1))
-
-
-def init(population, params, draw):
-    return State.of(population, well=1)
-
-
-def fall(state, params, draw):
-    return state.replace(well=state.well - draw.bernoulli(state.well * params.rate))
 
 
 def observe(state, params):
     return {"well": lpm.count(state.well)}
 
 
-decay = lpm.Scenario(init, (fall,), observe, Params(), steps=12, unit="day")
+counted = decay.replace(observe=observe, steps=12)
 
 
 def test_errors_of_the_fit_are_those_of_repeated_data():
     town, estimates, errors = lpm.Population.toy(2000), [], []
     for seed in range(24):
-        run = lpm.simulate(decay, town, key=1000 + seed)
+        run = lpm.simulate(counted, town, key=1000 + seed)
         data = Series("well", np.asarray(run.observed["well"], float), noise=NegativeBinomial(1e4))
-        fit = calibrate(decay, town, data, keys=range(4), budget=150, starts=1)
+        fit = calibrate(counted, town, data, keys=range(4), budget=150, starts=1)
         estimates.append(fit.table["estimate"][0])
         errors.append(fit.table["standard_error"][0])
     z = (np.array(estimates) - 0.1) / np.array(errors)
