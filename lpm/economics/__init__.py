@@ -1,0 +1,1 @@
+"""Economics: distributions, optimal taxes and welfare."""
