@@ -9,6 +9,8 @@ import lpm
 from lpm import Array, Float
 from lpm.analysis.picture import picture_of
 from lpm.analysis.policy_plots import plot_pareto
+from lpm.errors import FittingError
+from lpm.fitting.lagrangian import at_least, at_most
 from lpm.fitting.pareto import pareto, undominated
 
 
@@ -34,6 +36,7 @@ def observe(state, params):
         "near": jnp.sum(params.plan**2) + noise,
         "far": jnp.sum((params.plan - 1) ** 2) + noise,
         "aside": jnp.sum(jnp.abs(params.plan[0] - params.plan[1])),
+        "first": params.plan[0],
     }
 
 
@@ -72,6 +75,31 @@ def test_the_trade_off_of_two_distances_is_a_parabola(frames, sweep):
     assert far.max() > 1
     assert (np.diff(near) > 0).all()
     assert (np.diff(far) < 0).all()
+
+
+def test_a_constraint_bends_the_frontier(town, keys, frames):
+    limit = at_most(read("first"), 0.3, "first")
+    frame = pareto(
+        model,
+        town,
+        BOTH,
+        keys=keys,
+        points=3,
+        budget=1500,
+        step=0.1,
+        fresh=16,
+        constraints=[limit],
+    )
+    assert frame["first"].max() < 0.3 + 1e-3
+    # The far end is then (0.3, 1), give or take what the search is short of: 0.49 instead of 0.
+    assert frame["far"].min() == pytest.approx(0.49, abs=0.06)
+    assert frames["weights"]["far"].min() < 0.2
+
+
+def test_constraints_that_no_point_keeps_are_named(town, keys):
+    limit = at_least(read("near"), 1e3, "near_enough")
+    with pytest.raises(FittingError, match=r"no point of the sweep keeps \['near_enough at least"):
+        pareto(model, town, BOTH, keys=keys, points=2, budget=200, fresh=4, constraints=[limit])
 
 
 def test_errors_are_those_of_fresh_keys(frames):

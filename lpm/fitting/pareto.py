@@ -1,7 +1,7 @@
 """`pareto`: policies of which none is better than another in all that counts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ def pareto(
     fields: Sequence[str] | None = None,
     budget: int = 8000,
     estimator: str | Estimator = "auto",
+    constraints: Sequence[Constraint] = (),
     params: Params | None = None,
     steps: int | None = None,
     every: int = 1,
@@ -69,16 +70,18 @@ def pareto(
             part of the trade-off; or limits, for two objectives, which lowers the first while the
             second stays below evenly spaced levels.
         budget: simulator runs for all searches together.
+        constraints: `lpm.fitting.at_most`, `at_least` or `equal`, kept by every point.
         scenario, population, keys, fields, estimator, params, steps, every, draws, shape, step,
             fresh, out, progress: as for `lpm.optimise`.
 
     Returns:
         A row per point, by the first objective: each objective and its `_standard_error`,
-        `weight_` (of each) or `limit` as swept, and every number of the policy.
+        `weight_` (of each) or `limit` as swept, the value of each constraint, and every number of
+        the policy. Points that miss a constraint by more than two standard errors are left out.
 
     Raises:
         FittingError: fewer than two objectives or points, limits for more than two, a budget that
-            is too small, or as for `lpm.optimise`.
+            is too small, constraints that no point keeps, or as for `lpm.optimise`.
         ScenarioError: as for `lpm.optimise`.
         SimulationError: as for `lpm.optimise`.
     """
@@ -86,20 +89,22 @@ def pareto(
     names = choose_fields(params, "policy", fields)
     populations = [population] if isinstance(population, Population) else list(population)
     _check(objectives, points, sweep, budget, len(words))
-    for loss in objectives.values():
+    for loss in (*objectives.values(), *(c.function for c in constraints)):
         check_loss(scenario, populations[0], loss, words, params, steps, every)
     about = identity(describe_run(scenario, populations[0], params, words, steps, every, "stop"))
     about |= {
         "verb": "pareto",
         "fields": list(names),
         "objectives": list(objectives),
+        "constraints": [str(c) for c in constraints],
+        "populations": [p.fingerprint for p in populations],
         "choices": [points, sweep, budget, said(estimator), step, fresh, str(shape)],
     }
-    first, *others = objectives.values()
+    first, *read = *objectives.values(), *(c.function for c in constraints)
     objective = ShapedObjective(
         scenario,
         populations,
-        Readings(as_tree(first), tuple(Readings(as_tree(f)) for f in others)),
+        Readings(as_tree(first), tuple(Readings(as_tree(f)) for f in read)),
         words,
         Shaped.of(params, names, shape),
         steps,
@@ -110,15 +115,33 @@ def pareto(
     objective.check_start(objective.space.start)
     effort = Effort(float(budget), 1, "adam", estimator, step, None)
     with open_watch(progress, budget, scenario.name) as watch:
-        diary = Diary(objective, Lagrangian(np.eye(len(objectives))[0], Mean()), watch)
-        sweeper = _Sweeper(objective, effort, diary, objectives)
+        goals = Goals(len(objectives), tuple(constraints))
+        diary = Diary(objective, goals.lagrangian(np.eye(len(objectives))[0]), watch)
+        sweeper = _Sweeper(objective, effort, diary, objectives, goals)
         swept, found = sweeper.limits(points) if sweep == "limits" else sweeper.weights(points)
     fresh_draws = settle_draws(draws, params, names, fresh_words(words, fresh, "fresh"), "fresh")
     outputs = on_fresh_worlds(objective, fresh, fresh_draws).evaluate(found).astype(np.float64)
-    frame = _frame(objective.shaped, list(objectives), swept, found, outputs)
+    frame = _frame(objective.shaped, list(objectives), swept, found, outputs, constraints)
     if out is not None:
         frame.write_csv(Path(out) / "pareto.csv")
     return frame
+
+
+@dataclass(frozen=True)
+class Goals:
+    """Several goals, the first outputs, under the same constraints, the outputs behind them."""
+
+    size: int
+    constraints: tuple[Constraint, ...]
+
+    def lagrangian(
+        self, weights: Float[np.ndarray, " objective"], *limits: Constraint
+    ) -> Lagrangian:
+        """One number to lower: goals by weight, limits on the second of them, constraints."""
+        behind = range(self.size, self.size + len(self.constraints))
+        goal = np.concatenate([weights, np.zeros(len(self.constraints))])
+        held, outputs = [*limits, *self.constraints], [*(1 for _ in limits), *behind]
+        return Lagrangian(goal, Mean(), held, outputs)
 
 
 class _Sweeper:
@@ -130,13 +153,14 @@ class _Sweeper:
         effort: Effort,
         diary: Diary,
         aims: Mapping[str, Loss],
+        goals: Goals,
     ) -> None:
         self._objective, self._effort, self._diary = objective, effort, diary
-        self._aims, names = aims, list(aims)
-        even = Lagrangian(np.ones(len(names)) / len(names), Mean())
+        self._aims, self._goals, names = aims, goals, list(aims)
+        even = goals.lagrangian(np.ones(len(names)) / len(names))
         first = objective.space.start[None]
         self._points, self._outputs = Search(objective, even, effort, diary).screen(first)
-        spread = [Lagrangian(row, Mean()) for row in np.eye(len(names))]
+        spread = [goals.lagrangian(row) for row in np.eye(len(names))]
         for one in spread:
             one.measure(self._outputs)
         self._units = np.array([one.scale for one in spread])
@@ -155,7 +179,7 @@ class _Sweeper:
             weights = np.maximum(weights / weights.sum(axis=1, keepdims=True), _LEAST)
         found: list[Point] = []
         for number, row in enumerate(weights):
-            goal = Lagrangian(row / self._units, Mean())
+            goal = self._goals.lagrangian(row / self._units)
             found.append(self._search(goal, found, count - number))
         columns = {f"weight_{n}": weights[:, i] for i, n in enumerate(self._aims)}
         return columns, np.stack(found)
@@ -165,7 +189,9 @@ class _Sweeper:
         whole = np.eye(2) + _LEAST
         ends: list[Point] = []
         for number, row in enumerate(whole):
-            ends.append(self._search(Lagrangian(row / self._units, Mean()), ends, count - number))
+            ends.append(
+                self._search(self._goals.lagrangian(row / self._units), ends, count - number)
+            )
         found = self._objective.evaluate(np.stack(ends)).astype(np.float64).mean(axis=1)
         levels = np.linspace(found[1, 1], found[0, 1], count)
         points: list[Point] = [ends[1]]
@@ -173,7 +199,7 @@ class _Sweeper:
             name, aim = list(self._aims.items())[1]
             slack = 1e-5 * max(abs(level), 1e-3)
             limit = Constraint(aim, float(level), name, 1, slack)
-            bound = Lagrangian(np.array([1.0, 0.0]) / self._units[0], Mean(), [limit], [1])
+            bound = self._goals.lagrangian(np.array([1.0, 0.0]) / self._units[0], limit)
             points.append(self._search(bound, points, count - 2 - number))
         return {"limit": levels}, np.stack([*points, ends[0]])
 
@@ -206,15 +232,33 @@ def undominated(means: Float[np.ndarray, "point objective"]) -> Bool[np.ndarray,
 
 
 def _frame(
-    space: Shaped, names: list[str], swept: dict[str, np.ndarray], found: Points, outputs: Outputs
+    space: Shaped,
+    names: list[str],
+    swept: dict[str, np.ndarray],
+    found: Points,
+    outputs: Outputs,
+    constraints: Sequence[Constraint],
 ) -> pl.DataFrame:
     means, errors = outputs.mean(axis=1), standard_error(outputs)
     columns: dict[str, Any] = {}
+    kept = np.ones(len(means), bool)
     for i, name in enumerate(names):
         columns |= {name: means[:, i], f"{name}_standard_error": errors[:, i]}
     columns |= swept
+    for i, limit in enumerate(constraints, start=len(names)):
+        excess = limit.excess(means[:, i])
+        beyond = np.abs(excess) if limit.sign == 0 else excess
+        kept &= beyond <= limit.slack + 2 * errors[:, i]
+        columns[limit.name] = means[:, i]
+    if not kept.any():
+        raise FittingError(
+            f"no point of the sweep keeps {[str(c) for c in constraints]} on fresh keys; loosen "
+            "them or give a larger budget"
+        )
     columns |= dict(zip(space.labels, space.flat(found).T, strict=True))
-    rows = pl.DataFrame(columns).filter(pl.Series(undominated(means)))
+    best = np.zeros(len(means), bool)
+    best[kept] = undominated(means[kept][:, : len(names)])
+    rows = pl.DataFrame(columns).filter(pl.Series(best))
     return rows.unique(subset=names, maintain_order=True).sort(names[0])
 
 
