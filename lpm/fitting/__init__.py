@@ -47,4 +47,6 @@ from .policy import Policy as Policy
 from .posterior import Posterior as Posterior, posterior as posterior
 from .readings import Reports as Reports
 from .seam import Estimator as Estimator, Loss as Loss, PerRun as PerRun
+from .sensitivity import Elasticities as Elasticities, elasticities as elasticities
 from .shapes import Allocation as Allocation, Spline as Spline, Steps as Steps
+from .sobol import Sobol as Sobol, sobol as sobol

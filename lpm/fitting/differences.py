@@ -46,6 +46,42 @@ class Differences:
         every: int,
     ) -> PerRun:
         """Gradients by run of the loss by `fields`."""
+        asked = (scenario, population, loss, keys, params, fields, steps, every)
+        rows, stencils = self._evaluate(*asked)
+        cost = float(rows.shape[0] * rows.shape[1]) * steps * population.capacity
+        values = sum_rows(rows.reshape(-1, *rows.shape[2:])).reshape(rows.shape[:2])
+        return self._derive(values, stencils, params, fields, cost)
+
+    def of_each(
+        self,
+        scenario: Scenario[Any, Any],
+        population: Population,
+        readings: Loss,
+        keys: UInt32[Array, "run 2"],
+        params: Params,
+        fields: tuple[str, ...],
+        steps: int,
+        every: int,
+    ) -> list[PerRun]:
+        """Gradients of each of the numbers that `readings` gives for a run, from the same runs."""
+        asked = (scenario, population, readings, keys, params, fields, steps, every)
+        rows, stencils = self._evaluate(*asked)
+        cost = float(rows.shape[0] * rows.shape[1]) * steps * population.capacity
+        columns = np.moveaxis(rows.astype(np.float64), -1, 0)
+        return [self._derive(values, stencils, params, fields, cost) for values in columns]
+
+    def _evaluate(
+        self,
+        scenario: Scenario[Any, Any],
+        population: Population,
+        loss: Loss,
+        keys: UInt32[Array, "run 2"],
+        params: Params,
+        fields: tuple[str, ...],
+        steps: int,
+        every: int,
+    ) -> tuple[Float[np.ndarray, "variant run ..."], dict[tuple[str, float], Stencil]]:
+        """What the loss is at every point, and where the points lie."""
         stencils = {
             (name, size): place_stencil(
                 type(params).knobs()[name], getattr(params, name), size * self._step(name)
@@ -66,11 +102,19 @@ class Differences:
             every,
             lambda lane: f"run {lane % runs} {labels[lane // runs]}",
         )
-        values = sum_rows(rows).reshape(variants, runs)
+        return rows.reshape(variants, runs, *rows.shape[1:]), stencils
+
+    def _derive(
+        self,
+        values: Float[np.ndarray, "variant run"],
+        stencils: Mapping[tuple[str, float], Stencil],
+        params: Params,
+        fields: tuple[str, ...],
+        cost: float,
+    ) -> PerRun:
         found = _differences(values, fields, stencils, self.sizes, params)
         first = {name: found[name, self.sizes[0]] for name in fields}
         gaps = {name: found[name, size] - first[name] for name in fields for size in self.sizes[1:]}
-        cost = float(values.size) * steps * population.capacity
         return PerRun(first, values[0], cost, gaps)
 
     def _step(self, name: str) -> float:

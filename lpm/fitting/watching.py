@@ -1,5 +1,6 @@
 """A bar that shows how many runs a fit has spent, and the lowest loss so far."""
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from typing import TypeAlias
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-# Runs so far, and the lowest loss.
+# Runs so far, and the lowest loss; not a number where nothing is lowered.
 Watch: TypeAlias = Callable[[int, float], None]
 
 
@@ -27,10 +28,12 @@ def open_watch(wish: bool | None, budget: int, title: str) -> Iterator[Watch]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("runs, loss {task.fields[loss]}"),
+        TextColumn("runs{task.fields[loss]}"),
         TimeRemainingColumn(),
         console=console,
     )
     with bar:
-        task = bar.add_task(title, total=budget, loss="?")
-        yield lambda runs, loss: bar.update(task, completed=runs, loss=f"{loss:.6g}")
+        task = bar.add_task(title, total=budget, loss="")
+        yield lambda runs, loss: bar.update(
+            task, completed=runs, loss="" if math.isnan(loss) else f", loss {loss:.6g}"
+        )
