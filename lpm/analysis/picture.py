@@ -51,6 +51,17 @@ def picture_of(axes: Axes | Sequence[Axes]) -> Picture:
     return figure
 
 
+def make_frames(count: int, size: tuple[float, float]) -> list[Axes]:
+    """Frames of so many inches side by side, at most three across."""
+    across = min(count, 3)
+    down = -(-count // across)
+    figure = Picture(figsize=(size[0] * across, size[1] * down), layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False).ravel()
+    for ax in grid[count:]:
+        ax.remove()
+    return list(grid[:count])
+
+
 def make_plain(ax: Axes, *, small: bool = False) -> None:
     """No box, a light grid across, thousands separators."""
     ax.spines[["top", "right", "left"]].set_visible(False)

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from ..errors import DataError
-from .picture import COLOURS, GRID, INK, OTHER, SMALL, TEXT, Picture, make_plain
+from .picture import COLOURS, GRID, INK, OTHER, SMALL, TEXT, Picture, make_frames, make_plain
 from .summary import number
 
 _INSIDE = 1.645
@@ -30,7 +30,7 @@ def plot_totals(cells: pl.DataFrame) -> list[Axes]:
     levels = _some(cells["level"].unique(maintain_order=True).to_list(), "levels")
     families = cells.group_by("family", maintain_order=True).len().sort("len", descending=True)
     families = families["family"].to_list()
-    axes = _frames(len(levels), _PANEL)
+    axes = make_frames(len(levels), _PANEL)
     for ax, level in zip(axes, levels, strict=True):
         part = cells.filter(pl.col("level") == level)
         top = float(part.select(pl.max_horizontal("target", "reached").max()).item())
@@ -62,7 +62,7 @@ def plot_noise(cells: pl.DataFrame) -> list[Axes]:
     """
     noisy = cells.filter(pl.col("z").is_not_null())
     levels = _some(noisy["level"].unique(maintain_order=True).to_list(), "totals with an error")
-    axes = _frames(len(levels), (_PANEL[0], 2.4))
+    axes = make_frames(len(levels), (_PANEL[0], 2.4))
     edges = np.linspace(-_WIDEST, _WIDEST, 41)
     at = np.linspace(-_WIDEST, _WIDEST, 201)
     for ax, level in zip(axes, levels, strict=True):
@@ -84,7 +84,7 @@ def plot_expansion(factors: Float[np.ndarray, " record"]) -> Axes:
 
     Factors below a hundredth are in the first bar, those above a hundred in the last.
     """
-    ax = _frames(1, (5.2, 2.6))[0]
+    ax = make_frames(1, (5.2, 2.6))[0]
     edges = np.logspace(-2, 2, 97)
     shown = np.clip(factors, edges[0], edges[-1])
     ax.hist(shown, edges.tolist(), color=COLOURS[0], alpha=0.75)
@@ -125,7 +125,7 @@ def plot_pyramid(
         raise DataError(
             f"a pyramid has two sexes and named bands, not {list(drawn.shape)} and {len(bands)}"
         )
-    ax = _frames(1, (5.2, 3.6))[0]
+    ax = make_frames(1, (5.2, 3.6))[0]
     rows = np.arange(len(bands))
     for side, colour, counts in zip((-1, 1), COLOURS, drawn, strict=False):
         share = 100 * counts / drawn.sum()
@@ -170,7 +170,7 @@ def plot_shares(
     """
     if len(drawn) != len(names):
         raise DataError(f"{len(drawn)} classes have {len(names)} names; give one each")
-    ax = _frames(1, (5.2, 2.6))[0]
+    ax = make_frames(1, (5.2, 2.6))[0]
     rows = np.arange(len(names))
     ax.bar(rows, 100 * drawn / drawn.sum(), width=0.7, color=COLOURS[0], alpha=0.75)
     if reference is not None:
@@ -181,17 +181,6 @@ def plot_shares(
     _finish(ax, f"% of {unit}", "", "")
     ax.set_xticks(rows, list(names))
     return ax
-
-
-def _frames(count: int, size: tuple[float, float]) -> list[Axes]:
-    """Frames side by side, at most three across."""
-    across = min(count, 3)
-    down = -(-count // across)
-    figure = Picture(figsize=(size[0] * across, size[1] * down), layout="constrained")
-    grid = figure.subplots(down, across, squeeze=False).ravel()
-    for ax in grid[count:]:
-        ax.remove()
-    return list(grid[:count])
 
 
 def _finish(ax: Axes, title: str, across: str, up: str) -> None:
