@@ -12,7 +12,7 @@ from .aggregates import count, first_true
 from .axes import Array, Float, Int
 from .draw import Draw
 from .errors import ScenarioError
-from .networks import AbstractNetwork
+from .networks import AbstractNetwork, Mixing
 from .networks.choosing import choose_column
 
 Contact: TypeAlias = tuple[AbstractNetwork, ArrayLike, Float[Array, " agent"]]
@@ -43,10 +43,7 @@ def hazard(contacts: Sequence[Contact]) -> Float[Array, " agent"]:
         ScenarioError: there are no contacts, or an entry is not (network, rate, infectious).
     """
     _check(contacts)
-    total = _layer_hazard(contacts[0])
-    for contact in contacts[1:]:
-        total = total + _layer_hazard(contact)
-    return total
+    return _total(contacts)
 
 
 @overload
@@ -92,7 +89,8 @@ def infections(
     Example:
         >>> infected = infections(draw, state.susceptible, [(state.home, 0.2, state.infectious)])
     """
-    chance = -jnp.expm1(-hazard(contacts))
+    _check(contacts)
+    chance = -jnp.expm1(-_total(contacts, draw))
     if chance.shape != susceptible.shape:
         raise ScenarioError(
             f"susceptible has shape {susceptible.shape}, but the networks cover {chance.shape}"
@@ -128,9 +126,20 @@ def _trace(draw: Draw, infected: Array, contacts: Sequence[Contact], size: int) 
     return Transmissions(infected=agents, infector=infector, layer=layer, num_lost=lost)
 
 
-def _layer_hazard(contact: Contact) -> Float[Array, " agent"]:
+def _total(contacts: Sequence[Contact], draw: Draw | None = None) -> Float[Array, " agent"]:
+    """Sum of hazards; what comes through random mixing is marked as shared."""
+    total = _layer_hazard(contacts[0], draw)
+    for contact in contacts[1:]:
+        total = total + _layer_hazard(contact, draw)
+    return total
+
+
+def _layer_hazard(contact: Contact, draw: Draw | None = None) -> Float[Array, " agent"]:
     network, rate, infectious = contact
-    return jnp.multiply(rate, network.sum(infectious))
+    reached = network.sum(infectious)
+    if draw is not None and isinstance(network, Mixing):
+        reached = draw.shared(reached)
+    return jnp.multiply(rate, reached)
 
 
 def _check(contacts: Sequence[object]) -> None:

@@ -118,6 +118,10 @@ class Draw:
         """Count draws since `log_probability` was `before` only where `due`."""
         self._ledger.total = before + jnp.where(due, self._ledger.total - before, 0.0)
 
+    def shared(self, x: Numbers) -> Numbers:
+        """`x` itself, marked as common to a whole population: `lineage` follows it in the mean."""
+        return x
+
     def uniform(self, axis: Axis) -> Numbers:
         """Uniform in (0, 1), never 0 or 1; values near 0 are resolved to 2**-64."""
         return uniform_from(*self._bits(axis)(0))
@@ -268,8 +272,7 @@ class Draw:
         """Each living agent's partner in a random matching of all; itself when left over."""
         order = self.shuffle(alive)
         place = jnp.arange(order.shape[0], dtype=jnp.int32)
-        other = place ^ 1
-        partner = jnp.where(jnp.maximum(place, other) < jnp.sum(alive), other, place)
+        partner = jnp.where((place | 1) < jnp.sum(alive), place ^ 1, place)
         return jnp.zeros_like(order).at[order].set(order[partner])
 
     def _axis_of(self, shape: tuple[int, ...]) -> tuple[str | int, ...]:
@@ -332,8 +335,7 @@ class Draw:
             self._generation.reshape(along) if ours and self._generation is not None else None
         )
         across = tuple(1 if place == lead else size for place, size in enumerate(shape))
-        column = jnp.arange(prod(across), dtype=jnp.uint32).reshape(across)
-        lanes = column if len(shape) > 1 else 0
+        lanes = jnp.arange(prod(across), dtype=jnp.uint32).reshape(across) if len(shape) > 1 else 0
         return lambda lane: word_pair(stream, counter, lanes + (lane << 28), generation)
 
     def _discrete(

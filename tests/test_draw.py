@@ -386,3 +386,10 @@ def test_the_score_allows_draws_in_the_step_of_an_outer_loop():
 
     total = jax.jit(lambda: jax.lax.scan(step, 0.0, jnp.arange(3))[0])()
     assert -1500 < total < -800
+
+
+def test_what_is_shared_is_marked_and_left_as_it_is():
+    slot = jnp.arange(4, dtype=jnp.int32)
+    draw = Draw(jnp.zeros(2, jnp.uint32), 0, "meet", slot=slot)
+    x = jnp.ones(4)
+    assert draw.shared(x) is x
