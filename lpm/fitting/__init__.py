@@ -25,6 +25,7 @@ from .fit import Fit as Fit
 from .gradients import Gradient as Gradient, gradient as gradient
 from .iterated import Iterated as Iterated, iterated_filtering as iterated_filtering
 from .lagrangian import at_least as at_least, at_most as at_most, equal as equal
+from .lineage import Lineage as Lineage
 from .losses import (
     Series as Series,
     Together as Together,

@@ -112,7 +112,7 @@ def check_gradient(
     """Compare an estimator with differences over the same keys, before it is believed.
 
     Args:
-        estimator: straight_through, mean_field, score, or a function.
+        estimator: straight_through, mean_field, score, lineage, or a function.
         scenario, population, loss, keys, of, fields, params, steps, every, step: as for
             `lpm.gradient`. Twenty keys decide little on a small town; the message says so.
 
@@ -125,7 +125,7 @@ def check_gradient(
     names = choose_fields(params, of, fields)
     method, label = choose_estimator(estimator, step)
     if label == "crn":
-        raise FittingError("crn is the reference; check straight_through, mean_field or score")
+        raise FittingError("crn is the reference; check one of the others")
     check_loss(scenario, population, loss, words, params, steps, every)
     asked = (scenario, population, loss, words, params, names, steps, every)
     mine = summarise(method(*asked), label, names)

@@ -18,6 +18,7 @@ from ..population import Population
 from ..scenario import Scenario
 from ..trajectory import Trajectory
 from .differences import Differences
+from .lineage import Lineage
 from .request import choose_fields, settle
 from .reverse import mean_field, score, straight_through
 from .runs import as_tree, check_loss, run_losses, sum_rows
@@ -78,6 +79,8 @@ def gradient(
     """The derivative of the expected loss by every field of a role.
 
     Only `crn` and `score` are right for every scenario; check the others with `check_gradient`.
+    `lineage` is for epidemics in households and on networks and any number of fields; its rate,
+    twins and limits are those of `lpm.fitting.Lineage`, which may be given in place of the name.
 
     Args:
         scenario: what is run.
@@ -86,7 +89,7 @@ def gradient(
             the score credits each row to the draws before it.
         keys: one run per key, as for `lpm.ensemble`; the same keys give the same gradient.
         estimator: crn (differences with common random numbers), straight_through, mean_field,
-            score, or a function as described in `lpm.fitting.Estimator`.
+            score, lineage, or a function as described in `lpm.fitting.Estimator`.
         of: the role of the fields: parameter or policy.
         fields: names of some of them; all floats of the role by default.
         params: where to differentiate, if not at the scenario's defaults.
@@ -139,6 +142,7 @@ def choose_estimator(
         "straight_through": straight_through,
         "mean_field": mean_field,
         "score": score,
+        "lineage": Lineage(),
     }
     if estimator not in known:
         raise ScenarioError(unknown("gradient", "estimator", [estimator], known))
