@@ -19,7 +19,7 @@ FEW = 10  # Elements up to which differences along each are affordable.
 _DIRECTIONS = 6
 _RATIO = (0.8, 1.25)
 _ERROR = 0.33  # Relative error of the gradient at which its cosine with the truth is 0.95.
-_CANDIDATES = ("straight_through", "mean_field", "score")
+_CANDIDATES = ("straight_through", "mean_field", "lineage", "score")
 
 Slope = Callable[[Points], tuple[Float[np.ndarray, " point"], Points]]
 Random = Callable[[int], Float[np.ndarray, "direction element"]]
@@ -33,11 +33,13 @@ class Chosen:
         label: name of the estimator, `crn` for differences, `crn, random directions`, or `none`.
         slope: values and gradients at points, on the unconstrained scale.
         sentences: why, for the report.
+        price: runs that a gradient in reverse costs at one point; 0 for differences.
     """
 
     label: str
     slope: Slope
     sentences: tuple[str, ...]
+    price: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,14 @@ class Verdict:
         ratio: of the derivatives along the gradient itself, with a 95 % interval.
         error: length of the miss over that of the derivative, noise taken off.
         work: variance times cost, relative to differences along each element.
+        price: runs that one gradient costs.
     """
 
     label: str
     ratio: tuple[float, float, float]
     error: float
     work: float
+    price: float
 
     @property
     def passed(self) -> bool:
@@ -107,8 +111,9 @@ def choose(
     reports = [*map(str, verdicts), *reports]
     passing = sorted((v for v in verdicts if v.passed), key=lambda v: v.work)
     if passing:
-        label = passing[0].label
-        return Chosen(label, in_reverse(objective, average, label, step, loss), tuple(reports))
+        label, price = passing[0].label, passing[0].price
+        slope = in_reverse(objective, average, label, step, loss)
+        return Chosen(label, slope, tuple(reports), price)
     if named:
         raise FittingError(f"{reports[0]}; use estimator='crn' or 'auto'")
     slope = along_random(objective, average, step)
@@ -131,12 +136,12 @@ def judge(
     cost = objective.runs - before
     _, weights = average.weigh(values[0])
     if not np.isfinite(gradients).all():
-        return Verdict(label, (np.nan, -np.inf, np.inf), np.inf, np.inf)
+        return Verdict(label, (np.nan, -np.inf, np.inf), np.inf, np.inf, cost)
     mine = weights[:, None] * gradients[0] * len(weights)
     own = mine.mean(axis=0)
     size = np.linalg.norm(own)
     if not size:
-        return Verdict(label, (0.0, 0.0, 0.0), 1.0, np.inf)
+        return Verdict(label, (0.0, 0.0, 0.0), 1.0, np.inf, cost)
     random = _frame(generator_for(objective.words, "check"), len(z), min(_DIRECTIONS, len(z)))
     directions = np.concatenate([own[None] / size, random])
     # A unit vector moves each of many elements little, so the step grows with their number.
@@ -152,7 +157,7 @@ def judge(
         variances = projected[:, 1:].var(axis=0) / truth.var(axis=0)
         work = float(np.mean(variances)) * cost / (2 * len(z) * objective.worlds)
     ratio = float(projected[:, 0].mean() / reference[:, 0].mean())
-    return Verdict(label, (ratio, float(low[0]), float(high[0])), float(error), work)
+    return Verdict(label, (ratio, float(low[0]), float(high[0])), float(error), work, cost)
 
 
 def differences(objective: Objective, average: Average, step: float) -> Slope:

@@ -44,6 +44,7 @@ class Slopes:
         label: crn, none (differences along random directions), or the name of `method`.
         method: a gradient in reverse, or `None`.
         batch: worlds in each call; a gradient in reverse sees all.
+        price: runs that one gradient in reverse costs, for each world.
     """
 
     objective: Objective
@@ -53,6 +54,7 @@ class Slopes:
     step: float
     sentences: tuple[str, ...] = ()
     batch: int = 0
+    price: float = 4.0
     tell: Tell = lambda *_: None
     _calls: int = 0
     _rng: Any = field(init=False)
@@ -71,7 +73,7 @@ class Slopes:
         """Runs for one point."""
         if self.method is None:
             return 2.0 * self._directions * self.batch
-        return self.objective.worlds * (1 + 4.0 * (2 if self._twice else 1))
+        return self.objective.worlds * (1 + self.price * (2 if self._twice else 1))
 
     def __call__(self, points: Points) -> tuple[Values, Points]:
         """Values and gradients at several points."""
@@ -159,7 +161,8 @@ def choose_slopes(objective: Objective, lagrangian: Lagrangian, z: Point, effort
         said = (*chosen.sentences, "Differences along random directions were followed instead.")
         return Slopes(objective, lagrangian, "none", None, step, said)
     method = choose_estimator(chosen.label, step)[0]
-    return Slopes(objective, lagrangian, chosen.label, method, step, chosen.sentences)
+    price = chosen.price / probe.worlds
+    return Slopes(objective, lagrangian, chosen.label, method, step, chosen.sentences, price=price)
 
 
 class _Row(Weighed):
