@@ -25,23 +25,23 @@ from scipy import stats
 
 import lpm
 from lpm.errors import LpmError
-from lpm.fitting.chance import generator_for
+from lpm.fitting import Lineage
 from lpm.fitting.gradients import element_names, flatten
 from lpm.fitting.intervals import ratio_interval
-from lpm.fitting.journal import Journal
-from lpm.fitting.lineage import Lineage
-from lpm.fitting.objective import Objective, read_loss
-from lpm.fitting.space import Space
-from lpm.launch import key_words
 from lpm.population import new_york
 from lpm.provenance import commit
 from scenarios import epidemic, kermack_mckendrick, network_sir, rumour, seir, sir
 
 from . import household_epidemic as household
+from .household_errors import SEED, directions_of, household_errors
 
 ESTIMATORS = ("straight_through", "mean_field", "score", "lineage")
 UNBIASED = ("score",)  # The lineage adjoint has a bias of the order of its rate squared.
-SEED = 20
+NEW_YORKERS = 10_000  # As few as its tables can be drawn for.
+FIVE_KEYS = 24  # 64 pairs of differences for each of five fields, 26 runs a key.
+MANY = Lineage(rate=0.1)
+MANY_KEYS = 17  # 256 pairs of differences in all, 30 runs a key.
+SIGNED_PAIRS = 2500
 RESULT = Path(__file__).parent / "results" / "gradient_table.json"
 
 
@@ -72,8 +72,7 @@ def ever_told(run: Any) -> Any:
 
 
 def share_infected(run: Any) -> Any:
-    first = run.observed["susceptible"]
-    return 1 - first[-1] / 10_000
+    return 1 - run.observed["susceptible"][-1] / NEW_YORKERS
 
 
 def cases(quick: bool) -> list[Case]:
@@ -90,7 +89,7 @@ def cases(quick: bool) -> list[Case]:
             "epidemic",
             epidemic.scenario,
             share_infected,
-            10_000,
+            NEW_YORKERS,
             20 if quick else 60,
             n // 4,
             ("R0", "efficacy_first"),
@@ -176,138 +175,59 @@ def verdict(rows: Sequence[dict[str, Any]], estimators: Sequence[str]) -> dict[s
     return {"cells": len(z), "p": p, "largest_z": float(np.abs(z).max())}
 
 
-def _objective(scenario: Any, people: lpm.Population, words: Any) -> Objective:
-    names = tuple(scenario.params.select("parameter"))
-    space, journal = Space(scenario.params, names), Journal(None, {})
-    readings = read_loss(household.attack_rate)
-    return Objective(
-        scenario, (people,), readings, words, space, scenario.steps, scenario.steps, journal
+def five_fields(quick: bool) -> dict[str, Any]:
+    """Five fields at 64 CRN pairs each."""
+    agents, count, sets = (1000, 5, 1) if quick else (5000, 20, 5)
+    directions = {"signed": directions_of(5, count, 40 if quick else 600, 0.1, positive=False)}
+    keys = 8 if quick else FIVE_KEYS
+    return household_errors(
+        household.scenario, Lineage(), directions, agents=agents, keys=keys, sets=sets
     )
 
 
-def directions_of(size: int, count: int, positive: bool) -> Float[np.ndarray, "direction element"]:
-    """Random directions of unit length on the unconstrained scale."""
-    drawn = generator_for(key_words([SEED]), f"directions {positive}").standard_normal(
-        (count, size)
-    )
-    drawn = np.abs(drawn) if positive else drawn
-    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
-
-
-def household_errors(
-    scenario: Any,
-    lineage: Lineage,
-    *,
-    agents: int,
-    keys: int,
-    sets: int,
-    reference_keys: int,
-    directions: Float[np.ndarray, "direction element"],
-    step: float,
-    seed: int = SEED,
-) -> dict[str, Any]:
-    """Norm of the lineage adjoint's misses along directions, over that of differences.
-
-    Differences are taken over keys of their own, and each of the `sets` of keys gives one error.
-    """
-    people = household.town_of(agents)
-    words = key_words(jax.random.split(jax.random.key(seed + 1), reference_keys))
-    objective = _objective(scenario, people, words)
-    began = time.perf_counter()
-    slopes = objective.slopes(objective.space.start[None], directions, step)[0, :, 0]
-    truth, error = slopes.mean(axis=0), slopes.std(axis=0, ddof=1) / reference_keys**0.5
-    spent = [time.perf_counter() - began]
-    errors, cosines, cost = [], [], 0.0
-    for number in range(sets):
-        began = time.perf_counter()
-        ours = key_words(jax.random.split(jax.random.key(seed + 100 + number), keys))
-        probe = _objective(scenario, people, ours)
-        found = probe.reverse(probe.space.start[None], lineage, "lineage")[1][0].mean(axis=0)
-        along = directions @ found
-        errors.append(float(np.linalg.norm(along - truth) / np.linalg.norm(truth)))
-        cosines.append(float(along @ truth / np.linalg.norm(along) / np.linalg.norm(truth)))
-        cost = probe.runs
-        spent.append(time.perf_counter() - began)
-    return {
-        "agents": agents,
-        "fields": directions.shape[1],
-        "directions": len(directions),
-        "reference_standard_error": float(np.linalg.norm(error) / np.linalg.norm(truth)),
-        "reference_pairs_per_direction": reference_keys,
-        "step": step,
-        "lineage": {"rate": lineage.rate, "twins": lineage.twins, "keys": keys},
-        "cost_in_crn_pairs": cost / 2,
-        "errors": errors,
-        "cosines": cosines,
-        "reference_seconds": round(spent[0], 1),
-        "seconds_per_set": round(float(np.mean(spent[1:])), 1),
-    }
-
-
-def household_table(quick: bool) -> dict[str, Any]:
-    """5 fields at 64 CRN pairs each, and 192 at 256 pairs in all, in directions of both kinds."""
-    agents, sets = (1000, 1) if quick else (5000, 5)
-    count = 5 if quick else 20
-    five = directions_of(5, count, positive=False)
-    found = {
-        "five fields": household_errors(
-            household.scenario,
-            Lineage(),
-            agents=agents,
-            keys=8 if quick else 32,
-            sets=sets,
-            reference_keys=40 if quick else 600,
-            directions=five,
-            step=0.05,
-        )
-    }
+def many_fields(quick: bool) -> dict[str, Any]:
+    """A multiplier for each of 12 weeks and 16 groups, at 256 CRN pairs in all."""
+    agents, count, sets = (1000, 5, 1) if quick else (5000, 20, 5)
     size = household.WEEKS * household.GROUPS
-    for positive in (True, False):
-        name = f"192 fields, {'positive' if positive else 'signed'} directions"
-        many = 30 if quick else (300 if positive else 2500)
-        found[name] = household_errors(
-            household.weekly,
-            MANY,
-            agents=agents,
-            keys=4 if quick else MANY_KEYS,
-            sets=sets,
-            reference_keys=many,
-            directions=directions_of(size, count, positive),
-            # Signed changes nearly cancel, and take a longer step to be seen: 15 % an element.
-            step=0.5 if positive else 2.0,
-        )
-    return found
-
-
-MANY = Lineage(rate=0.1, twins=8)
-MANY_KEYS = 11
+    directions = {
+        "positive": directions_of(size, count, 30 if quick else 300, 1.0, positive=True),
+        "signed": directions_of(size, count, 30 if quick else SIGNED_PAIRS, 2.0, positive=False),
+    }
+    keys = 4 if quick else MANY_KEYS
+    return household_errors(household.weekly, MANY, directions, agents=agents, keys=keys, sets=sets)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="gradient_table")
     parser.add_argument("--quick", action="store_true", help="small, for a look")
     parser.add_argument("--out", type=Path, help="where to write the result as JSON")
     chosen = parser.parse_args()
     out = chosen.out or (None if chosen.quick else RESULT)
-    rows = []
-    for case in cases(chosen.quick):
-        rows += rows_of(case)
-        show([r for r in rows if r["scenario"] == case.name])
-    result = {
+    rows: list[dict[str, Any]] = []
+    result: dict[str, Any] = {
         "commit": commit(),
         "seed": SEED,
         "machine": {"cores": os.cpu_count()},
         "quick": chosen.quick,
-        "cells": rows,
-        "unbiased": {"estimators": list(UNBIASED), **verdict(rows, UNBIASED)},
-        "lineage": verdict(rows, ("lineage",)),
-        "household": household_table(chosen.quick),
     }
-    print(json.dumps({k: result[k] for k in ("unbiased", "lineage", "household")}, indent=1))
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(_plain(result), indent=1, allow_nan=False)
-        out.write_text(text + "\n", encoding="utf-8")
+
+    def tell(name: str, found: Any) -> None:
+        """Keep what is there so far: a part takes long."""
+        result[name] = found
+        print(name, json.dumps(_plain(found)), flush=True)
+        if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(_plain(result), indent=1, allow_nan=False)
+            out.write_text(text + "\n", encoding="utf-8")
+
+    tell("household, 5 fields", five_fields(chosen.quick))
+    for case in cases(chosen.quick):
+        rows += rows_of(case)
+        show([r for r in rows if r["scenario"] == case.name])
+    tell("cells", rows)
+    tell("unbiased", {"estimators": list(UNBIASED), **verdict(rows, UNBIASED)})
+    tell("lineage", verdict(rows, ("lineage",)))
+    tell("household, 192 fields", many_fields(chosen.quick))
 
 
 def show(rows: Sequence[dict[str, Any]]) -> None:
