@@ -24,6 +24,7 @@ from .fields import (
     variable as variable,
 )
 from .fitting import (
+    assimilate as assimilate,
     calibrate as calibrate,
     check_coverage as check_coverage,
     check_gradient as check_gradient,

@@ -33,6 +33,7 @@ class Setting:
         kept: rows before a period that are kept, for delays and longer series.
         floor: least log-density of a period, or `None`.
         fields: fields of params that differ between particles and walk from period to period.
+        watched: observables that are kept beside those of the readings.
     """
 
     plan: Plan
@@ -43,11 +44,13 @@ class Setting:
     kept: int
     floor: float | None = None
     fields: tuple[str, ...] = ()
+    watched: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """Observables that are read."""
-        return tuple(sorted({name for one in self.readings for name in one.observables}))
+        read = {name for one in self.readings for name in one.observables}
+        return tuple(sorted(read | set(self.watched)))
 
 
 @dataclass
@@ -130,7 +133,7 @@ def advance_swarm(
 
     def period(n: Array, swarm: Swarm) -> tuple[Swarm, dict[str, Any]]:
         swarm = perturb(setting, swarm, words, n + 1, spread, cooling**n)
-        swarm, rows = _propagate(setting, swarm, params, keys, n)
+        swarm, rows = propagate(setting, swarm, params, keys, n)
         return _select(setting, swarm, rows, words, n)
 
     shapes = jax.eval_shape(lambda swarm: period(first, swarm)[1], swarm)
@@ -168,7 +171,7 @@ def unfold(params: Params, walk: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _propagate(
+def propagate(
     setting: Setting, swarm: Swarm, params: Params, keys: Any, n: Array
 ) -> tuple[Swarm, dict[str, Any]]:
     """All particles through the rows of one period, and the rows kept and new of each."""
