@@ -18,7 +18,8 @@ SWEEP, TABLE = "sweep.json", "sweep.parquet"  # Record and result of a sweep.
 class Spec:
     """All that decides what a run computes, as plain JSON values.
 
-    `population` is the file people were read from, if any, and `people` their fingerprint.
+    `population` is the file people were read from, if any, and `people` their fingerprint; `fit`
+    is what was asked of a fit, and empty for a run.
     """
 
     scenario: str
@@ -34,6 +35,7 @@ class Spec:
     changes: dict[str, Any] = field(default_factory=dict)
     legend: dict[str, Any] = field(default_factory=dict)
     lpm: str = ""
+    fit: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path, record: str = _SPEC) -> "Spec":
@@ -122,7 +124,8 @@ class RunFolder:
 
     def discard_if_empty(self) -> None:
         """Remove the folder if nothing was computed yet, so that its name is free again."""
-        saved = any(self.checkpoint.glob("**/arrays")) or any(self.path.glob("**/*.parquet"))
+        kept = ("**/arrays", "**/*.parquet", "**/*.npz")
+        saved = any(any(self.path.glob(pattern)) for pattern in kept)
         if not saved:
             shutil.rmtree(self.path)
 

@@ -136,6 +136,8 @@ def calibrate(
         except KeyboardInterrupt:
             state.notes.append("Interrupted" + ("." if out is None else f"; {out} resumes it."))
             state.settled = False
+            # What is asked now is not what the search would have asked next.
+            objective = replace(objective, journal=Journal(None, {}))
     if not np.isfinite(state.loss):
         raise FittingError("no point of the search has a finite loss; choose other params")
     fit = _finish(objective, average, loss, state, value)
