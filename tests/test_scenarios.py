@@ -15,7 +15,7 @@ from lpm.testing import check_scenario
 from tests.golden.write import FOLDER, observables
 
 NAMES = sorted(p.stem for p in Path("scenarios").glob("*.py") if not p.stem.startswith("_"))
-AGENTS = {"epidemic": 10_000}  # the fewest that New York can be drawn with
+AGENTS = {"epidemic": 10_000, "covid": 10_000}  # the fewest that New York can be drawn with
 
 
 @pytest.mark.parametrize("name", NAMES)

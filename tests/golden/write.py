@@ -15,6 +15,7 @@ import lpm
 
 FOLDER = Path(__file__).parent
 CHANGES = {
+    "covid": {"seeded": 0.02},
     "epidemic": {"seeded": 0.02, "vaccine_start": 5},
     "winter": {"seeded": 0.1, "closure_start": 10, "severity": [0.3] * 5},
 }  # Enough to see within 20 days.
@@ -23,7 +24,7 @@ CHANGES = {
 def observables(name: str) -> dict[str, Any]:
     """Observables of a small run every fifth step, to five digits."""
     scenario = importlib.import_module(f"scenarios.{name}").scenario
-    population = scenario.population(10_000 if name == "epidemic" else 500, seed=1)
+    population = scenario.population(10_000 if name in ("epidemic", "covid") else 500, seed=1)
     params = scenario.params.replace(**CHANGES.get(name, {}))
     run = lpm.simulate(scenario, population, key=42, steps=20, every=5, params=params, devices=1)
     return {
