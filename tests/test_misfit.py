@@ -1,8 +1,11 @@
 """check_fit: silent where the model is right, and loud where it is not."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 import pytest
 from scipy.stats import kstest
 
@@ -69,10 +72,9 @@ def test_p_values_are_uniform_under_the_right_model(one):
         slope = 0.1 * np.sin(number)
         series = data(one, line.params.replace(slope=slope), number)
         found.append(check_fit(line, one, series, fitted(one, series, number), keys=[1, 2]))
-    size = [one.table["p_value"][0] for one in found]
-    order = [one.table["p_value"][1] for one in found]
-    assert kstest(size, "uniform").pvalue > 0.001
-    assert kstest(order, "uniform").pvalue > 0.001
+    for row in range(3):
+        assert kstest([one.table["p_value"][row] for one in found], "uniform").pvalue > 0.001
+    assert kstest([one.p_value for one in found], "uniform").pvalue > 0.001
     # Binomial, 20 times 5 %: more than 5 once in 3,000.
     assert sum(one.rings for one in found) <= 5
 
@@ -81,22 +83,58 @@ def test_a_curve_bent_the_wrong_way_rings(one):
     series = data(one, bent, 3)
     found = check_fit(line, one, series, fitted(one, series, 3), keys=[1, 2])
     assert found.rings
-    assert found.p_values["cases"] < 0.02
-    assert "cases misses" in found.sentence
-    assert str(found).startswith("RINGS after 400 runs")
+    assert found.p_values["cases"] == found.p_value < 0.02
+    assert "the course of cases is off: data are" in found.sentence
+    # A parabola below its straight line at both ends.
+    off = dict(found.phases.select("phase", "off").iter_rows())
+    assert off["in the middle"] > 0 > off["at first"]
+    assert str(found).startswith("RINGS (p = ")
+    assert "after 400 runs" in str(found)
     assert "<table>" in found._repr_html_()
+    frame = found.residuals
+    assert frame["observed"].to_list() == series.target.tolist()
+    assert (frame["low"] < frame["expected"]).all()
+    assert (frame["expected"] < frame["high"]).all()
 
 
 def test_params_will_do_and_each_series_has_its_own_p_value(one):
     good, bad = data(one, line.params, 5), data(one, line.params, 6)
     bad = Series("cases", np.where(np.arange(12) == 4, 900.0, bad.target), LogNormal(0.2))
     found = check_fit(line, one, together(good, bad), line.params, keys=[1, 2])
-    assert found.table.height == 4
+    assert found.table.height == 8
     assert found.rings
+    assert found.table["series"].to_list()[-2:] == ["all series", "all series"]
     quiet = check_fit(line, one, good, line.params, keys=[1, 2])
     assert not quiet.rings
     assert quiet.sentence == "The data look like data of this model."
-    assert str(quiet).startswith("Silent")
+    assert str(quiet).startswith("Silent (p = ")
+
+
+def test_a_calibration_is_checked_with_its_own_errors(one):
+    fit = lpm.calibrate(line, one, data(one, line.params, 8), keys=[0, 1, 2, 3], budget=400)
+    assert not check_fit(line, one, data(one, line.params, 8), fit, keys=[1, 2]).rings
+    fit = lpm.calibrate(line, one, data(one, bent, 8), keys=[0, 1, 2, 3], budget=400)
+    assert check_fit(line, one, data(one, bent, 8), fit, keys=[1, 2]).rings
+    with pytest.raises(FittingError, match="no standard errors"):
+        check_fit(line, one, blank, replace(fit, curvature=None), keys=[1, 2])
+
+
+class Told(lpm.Params):
+    level: Scalar = lpm.parameter(100.0, within=(20, 400), prior=dist.LogNormal(np.log(100), 0.1))
+    slope: Scalar = lpm.parameter(0.0, within=(-0.3, 0.3))
+    bend: Scalar = lpm.constant(0.0)
+
+
+def test_a_parameter_far_from_what_is_known_of_it_rings(one):
+    known = line.replace(params=Told())
+    for level, rings in ((100.0, False), (250.0, True)):
+        series = data(one, line.params.replace(level=level), 11)
+        fit = posterior(known, one, series, keys=[3, 4], method="ensemble", budget=150)
+        found = check_fit(known, one, series, fit, keys=[1, 2])
+        assert found.rings == rings
+        assert found.table.filter(found.table["what"] == "prior")["series"].to_list() == ["level"]
+    assert "level lies" in found.sentence
+    assert "standard deviations from its prior" in found.sentence
 
 
 def test_what_cannot_be_checked_is_refused(one):
