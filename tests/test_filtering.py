@@ -254,7 +254,7 @@ def test_rows_may_be_several_steps():
 def test_particles_in_batches_are_those_of_one(monkeypatch):
     series = Normal(LEVELS)
     whole = particle_filter(linear, ONE, series, particles=70, key=5)
-    monkeypatch.setattr("lpm.fitting.filtering.TOGETHER", 32)
+    monkeypatch.setattr("lpm.fitting.periods.TOGETHER", 32)
     parts = particle_filter(linear, ONE, series, particles=70, key=5)
     assert parts.per_period == pytest.approx(whole.per_period, rel=1e-5)
 
@@ -328,7 +328,7 @@ def test_bad_input_is_refused_before_anything_runs(series, changes, message, mon
     def never(*_):
         raise AssertionError
 
-    monkeypatch.setattr("lpm.fitting.filtering.advance_swarm", never)
+    monkeypatch.setattr("lpm.fitting.periods.advance_swarm", never)
     with pytest.raises((FittingError, ScenarioError), match=message):
         particle_filter(machine, ONE, series, **changes)
 

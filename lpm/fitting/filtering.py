@@ -9,26 +9,15 @@ import numpy as np
 from jaxtyping import Float
 
 from ..axes import is_traced
-from ..engine import lanewise
 from ..errors import FittingError, ScenarioError
-from ..launch import key_words, make_plan, start
+from ..launch import key_words
 from ..params import Params
 from ..population import Population
-from ..scenario import Scenario, check_every, check_schedules, check_steps
-from ..segments import raise_faults
+from ..scenario import Scenario
 from ..state import State
-from .readings import Reading, read, stretch, weighted
-from .runs import TOGETHER
-from .swarm import (
-    SEGMENT,
-    Setting,
-    Swarm,
-    advance_swarm,
-    gather,
-    particle_keys,
-    spread_state,
-    to_host,
-)
+from .periods import begin, check_particles, horizon, run_periods
+from .readings import read
+from .swarm import Setting, Swarm, spread_state
 
 
 @final
@@ -101,7 +90,7 @@ class Filtered:
             )
         setting = replace(past.setting, readings=readings)
         params = past.params if params is None else params
-        params, periods = _horizon(past.scenario, readings, params, steps, setting.plan.every)
+        params, periods = horizon(past.scenario, readings, params, steps, setting.plan.every)
         done = len(self.per_period)
         if periods <= done:
             raise FittingError(
@@ -161,8 +150,8 @@ def particle_filter(
     Source: Gordon, Salmond & Smith (1993), IEE Proceedings F 140.
     """
     readings = read(series)
-    _check_particles(particles, floor)
-    params, periods = _horizon(
+    check_particles(particles, floor)
+    params, periods = horizon(
         scenario, readings, scenario.params if params is None else params, steps, every
     )
     if params.variants() is not None:
@@ -175,86 +164,6 @@ def particle_filter(
     )
     past = _Past(scenario, params, population.capacity, setting, words, swarm)
     return _run(past, periods, None)
-
-
-def begin(
-    scenario: Scenario[Any, Any],
-    population: Population,
-    readings: tuple[Reading, ...],
-    params: Params,
-    words: Any,
-    particles: int,
-    every: int,
-    *,
-    floor: float | None = None,
-    walk: dict[str, Any] | None = None,
-) -> tuple[Setting, Swarm]:
-    """The swarm at step 0; `params` have a row for each particle in the fields of `walk`.
-
-    Raises:
-        FittingError: the series do not fit the observables.
-        SimulationError: memory is short.
-    """
-    plan = replace(make_plan(scenario, params, "stop", False, every, None), batched=True)
-    plan, state = start(scenario, population, plan, params, particle_keys(words, particles))
-    moving, fixed = plan.split(state)
-    seen = jax.eval_shape(lanewise(plan, params)[1], jnp.int32(0), moving, fixed, params)
-    shapes = {name: jax.ShapeDtypeStruct(x.shape[1:], x.dtype) for name, x in seen.items()}
-    for one in readings:
-        one.check(shapes)
-    width = stretch(readings)
-    setting = Setting(
-        plan,
-        particles,
-        max(1, TOGETHER // population.capacity),
-        readings,
-        width,
-        max(0, max(one.window + one.lags for one in readings) - width),
-        floor,
-        tuple(walk or {}),
-    )
-    return setting, gather(setting, state, shapes, dict(walk or {}))
-
-
-def run_periods(
-    scenario: Scenario[Any, Any],
-    capacity: int,
-    setting: Setting,
-    swarm: Swarm,
-    params: Params,
-    words: Any,
-    first: int,
-    periods: int,
-    spread: dict[str, Any] | None = None,
-    cooling: float = 1.0,
-) -> tuple[Swarm, list[dict[str, Any]]]:
-    """The swarm from period `first` to `periods`, and what each segment gave.
-
-    Raises:
-        FittingError: a period that no particle can explain.
-        SimulationError: a variable left its bounds.
-    """
-    spread = {n: jnp.float32(x) for n, x in (spread or {}).items()}
-    names = [f"particle {i}" for i in range(setting.particles)]
-    rows = []
-    while first < periods:
-        count = min(SEGMENT, periods - first)
-        swarm, found = advance_swarm(
-            setting,
-            swarm,
-            params,
-            words,
-            jnp.int32(first),
-            jnp.int32(count),
-            spread,
-            jnp.float32(cooling),
-        )
-        found = to_host(found, count)
-        raise_faults(setting.plan, np.asarray(swarm.faults), scenario.unit, capacity, names)
-        _refuse_impossible(setting, found["best"], first)
-        rows.append(found)
-        first += count
-    return swarm, rows
 
 
 def _run(past: _Past, periods: int, before: Filtered | None) -> Filtered:
@@ -295,63 +204,4 @@ def _run(past: _Past, periods: int, before: Filtered | None) -> Filtered:
             setting.plan, swarm, jnp.int32(periods * setting.width * setting.plan.every)
         ),
         _past=replace(past, swarm=swarm),
-    )
-
-
-def _check_particles(particles: Any, floor: float | None) -> None:
-    if isinstance(particles, bool) or not hasattr(particles, "__index__") or particles < 2:
-        raise FittingError(f"particles = {particles!r}; give a whole number, at least 2")
-    if floor is not None and not floor < 0:
-        raise FittingError(f"floor = {floor}; give a log-density below 0, or None")
-
-
-def _horizon(
-    scenario: Scenario[Any, Any],
-    readings: tuple[Reading, ...],
-    params: Params,
-    steps: int | None,
-    every: int,
-) -> tuple[Params, int]:
-    """Params and the number of periods, checked."""
-    if type(params) is not type(scenario.params):
-        raise ScenarioError(
-            f"params is a {type(params).__name__}, but the scenario takes "
-            f"{type(scenario.params).__name__}; use scenario.params.replace(...)"
-        )
-    ends = max(one.ends for one in readings)
-    check_every(every, ends * every if hasattr(every, "__index__") else 1)
-    steps = check_steps(ends * every if steps is None else steps)
-    width = stretch(readings) * every
-    if steps % width or steps > ends * every:
-        raise FittingError(
-            f"steps = {steps}; the series have periods of {width} steps and end at step "
-            f"{ends * every}: give a multiple of the one, not beyond the other"
-        )
-    check_schedules(params, steps, scenario.unit)
-    periods = steps // width
-    if not weighted(readings, width // every, periods):
-        raise FittingError(f"nothing was published within {steps} steps; run longer")
-    return params, periods
-
-
-def _refuse_impossible(setting: Setting, best: np.ndarray, first: int) -> None:
-    """Name the first period, and the series, that no particle explains."""
-    bad = ~np.isfinite(best[:, -1]) | np.isnan(best).any(axis=1)
-    if not bad.any():
-        return
-    at = int(np.argmax(bad))
-    rows = (first + at + 1) * setting.width
-    guilty = [i for i in range(len(setting.readings)) if not np.isfinite(best[at, i])]
-    which = [setting.readings[i] for i in guilty] or list(setting.readings)
-    places = " and ".join(
-        f"period {int(one.due(rows)[1])} of {one.name!r}" for one in which if one.due(rows)[0]
-    )
-    if best[at, -1] == -np.inf:
-        raise FittingError(
-            f"every particle has weight zero in {places}, after {rows} rows; use more particles, "
-            "params nearer to the data, a wider noise or a background, or give a floor"
-        )
-    raise FittingError(
-        f"a particle gives a log-density of {best[at, -1]} in {places}, after {rows} rows; mend "
-        "the law of the series"
     )

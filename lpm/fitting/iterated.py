@@ -15,7 +15,7 @@ from ..launch import key_words
 from ..params import Params
 from ..population import Population
 from ..scenario import Scenario
-from .filtering import _check_particles, _horizon, begin, run_periods
+from .periods import begin, check_particles, horizon, run_periods
 from .readings import read
 from .request import choose_fields
 from .swarm import unfold
@@ -80,8 +80,8 @@ def iterated_filtering(
     Source: Ionides, Nguyen, Atchade, Stoev & King (2015), PNAS 112, algorithm IF2.
     """
     readings = read(series)
-    _check_particles(particles, floor)
-    params, periods = _horizon(
+    check_particles(particles, floor)
+    params, periods = horizon(
         scenario, readings, scenario.params if params is None else params, steps, every
     )
     names = choose_fields(params, "parameter", fields)
