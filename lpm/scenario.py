@@ -147,6 +147,11 @@ def check_every(every: Any, steps: int) -> None:
         )
 
 
+def entry_span(axis: str, unit: str) -> float:
+    """Steps that one entry along a schedule's axis covers; 0 for an axis that is no schedule."""
+    return 1.0 if axis in ("step", unit) else _SPAN.get(axis, 0) / _SPAN.get(unit, math.inf)
+
+
 def check_schedules(params: Params, steps: int, unit: str) -> None:
     """Refuse a schedule array that ends before the run does.
 
@@ -160,7 +165,7 @@ def check_schedules(params: Params, steps: int, unit: str) -> None:
         annotation = hints(type(params))[name]
         axes = axis_names(annotation) if is_array(annotation) else ()
         for position, axis in enumerate(axes):
-            span = 1.0 if axis in ("step", unit) else _SPAN.get(axis, 0) / _SPAN.get(unit, math.inf)
+            span = entry_span(axis, unit)
             if span <= 0:
                 continue
             value = getattr(params, name)

@@ -26,6 +26,7 @@ from .filtering import (
     particle_filter as particle_filter,
 )
 from .fit import Fit as Fit
+from .forecasts import weighted_interval_score as weighted_interval_score
 from .gradients import Gradient as Gradient, gradient as gradient
 from .iterated import Iterated as Iterated, iterated_filtering as iterated_filtering
 from .lagrangian import at_least as at_least, at_most as at_most, equal as equal
@@ -51,6 +52,8 @@ from .policies import optimise as optimise
 from .policy import Policy as Policy
 from .posterior import Posterior as Posterior, posterior as posterior
 from .readings import Reports as Reports
+from .regional import calibrate_regions as calibrate_regions, load_regions as load_regions
+from .regional_fit import RegionalFit as RegionalFit
 from .seam import Estimator as Estimator, Loss as Loss, PerRun as PerRun
 from .sensitivity import Elasticities as Elasticities, elasticities as elasticities
 from .shapes import Allocation as Allocation, Spline as Spline, Steps as Steps

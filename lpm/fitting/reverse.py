@@ -28,7 +28,7 @@ from .seam import Loss, PerRun
 
 # A nested scan computes a step three times, once forward and once more for each level that was
 # not kept, and its adjoint once.
-_REVERSE = 4
+REVERSE = 4
 
 
 def straight_through(
@@ -163,7 +163,7 @@ def _reverse(
     together = max(1, TOGETHER // (population.capacity * kept))
     lanes, shared = (keys, jnp.asarray(advantage)), (values, as_tree(loss), params)
     gradients, rows = map_lanes(population, "reverse", signature, run, lanes, shared, together)
-    cost = float(_REVERSE * len(keys)) * steps * population.capacity
+    cost = float(REVERSE * len(keys)) * steps * population.capacity
     return PerRun(gradients, sum_rows(rows), cost)
 
 
