@@ -38,6 +38,10 @@ class Curve(Protocol):
         """Negative log of the prior of weights and moves, but for a constant."""
         ...
 
+    def misses(self, weekly: Weekly) -> Float[Array, " miss"]:
+        """What the prior of the moves adds to a fit without gradients, as further residuals."""
+        ...
+
     def split(self, weights: Weights) -> tuple[Weights, Weights]:
         """The weights that a fit without gradients moves, and the others."""
         ...
@@ -127,9 +131,13 @@ class Network:
         """Smooth in time, regions near each other, small weights."""
         inner = dict(weights["params"])
         own = inner.pop("embedding")
-        total = _rough(weekly, self.smoothness) + jnp.sum(own**2) / (2 * self.spread**2)
+        total = 0.5 * jnp.sum(self.misses(weekly) ** 2) + jnp.sum(own**2) / (2 * self.spread**2)
         others = sum(jnp.sum(x**2) for x in jax.tree.leaves(inner))
         return total + 0.5 * self.decay * others
+
+    def misses(self, weekly: Weekly) -> Float[Array, " miss"]:
+        """Moves from week to week, in the size that is expected of them."""
+        return jnp.diff(weekly, axis=1).ravel() / self.smoothness
 
     def split(self, weights: Weights) -> tuple[Weights, Weights]:
         """The last layers, and all that is behind them."""
@@ -179,6 +187,10 @@ class Pieces:
         """None but a wide prior, which keeps a piece without data where it starts."""
         return sum((0.02 * jnp.sum(x**2) for x in jax.tree.leaves(weights)), jnp.zeros(()))
 
+    def misses(self, weekly: Weekly) -> Float[Array, " miss"]:
+        """None."""
+        return weekly.ravel()[:0]
+
     def split(self, weights: Weights) -> tuple[Weights, Weights]:
         """All of them, and nothing."""
         return weights, {}
@@ -186,7 +198,3 @@ class Pieces:
     def merge(self, moved: Weights, others: Weights) -> Weights:  # noqa: ARG002
         """Back together."""
         return moved
-
-
-def _rough(weekly: Weekly, step: float) -> Float[Array, ""]:
-    return jnp.sum(jnp.diff(weekly, axis=1) ** 2) / (2 * step**2)

@@ -30,7 +30,7 @@ def effective_count(curve: Curve, weights: Weights, lesson: Lesson, last: int) -
     def price(vector: Array) -> Array:
         whole = unravel(vector)
         weekly, _ = curve(whole, lesson.inputs, lesson.mix)
-        return curve.penalty(whole, weekly[:, :last])
+        return curve.penalty(whole, weekly)
 
     points = np.asarray(elements(flat), np.float64).reshape(rollout.start.shape)
 
@@ -42,9 +42,9 @@ def effective_count(curve: Curve, weights: Weights, lesson: Lesson, last: int) -
     found = lesson.journal.answer("effective count", points, compute)
     rollout.runs = float(found["runs"])
     lesson.take(rollout)
-    slopes = np.asarray(jax.jacrev(elements)(flat), np.float64)
+    slopes = np.asarray(jax.jit(jax.jacrev(elements))(flat), np.float64)
     data = slopes.T @ found["information"] @ slopes
-    prior = np.asarray(jax.hessian(price)(flat), np.float64)
+    prior = np.asarray(jax.jit(jax.hessian(price))(flat), np.float64)
     prior = 0.5 * (prior + prior.T)
     # A penalty of a network is not convex everywhere; what counts is where it is.
     values, vectors = np.linalg.eigh(prior)

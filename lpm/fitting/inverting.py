@@ -52,11 +52,7 @@ def learn_without_gradients(
     def place(point: Float[Array, " number"]) -> tuple[Array, Array]:
         whole = curve.merge(unravel(point), others)
         weekly, steady = curve(whole, lesson.inputs, lesson.mix)
-        # Half the squares of these are the price of roughness, as of other data.
-        rough = jnp.diff(weekly[:, :last], axis=1).ravel() / getattr(curve, "smoothness", 1.0)
-        if not hasattr(curve, "smoothness"):
-            rough = rough[:0]
-        return rollout.place(weekly, steady), rough
+        return rollout.place(weekly, steady), curve.misses(weekly)
 
     base = rollout.objectives[0]
     joint = _Joint(

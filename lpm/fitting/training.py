@@ -24,6 +24,8 @@ _LEAST = 10  # Iterations without which nothing is learnt.
 _CLIP = 1.0  # Of the norm of a gradient, per datum.
 _STALE = 0.35  # Of the iterations of the last horizon: no better for so long ends it.
 
+_RULE = optax.chain(optax.clip_by_global_norm(_CLIP), optax.scale_by_adam(b2=0.95))
+
 Tell = Callable[[str, float, float], None]
 
 
@@ -64,6 +66,13 @@ class Lesson:
     tell: Tell = lambda *_: None
     runs: float = 0.0
     rows: list[dict[str, Any]] = field(default_factory=list)
+    _machines: dict[Any, "_Machine"] = field(default_factory=dict)
+
+    def machine(self, curve: Curve) -> "_Machine":
+        """The compiled parts of a curve, the same for all horizons."""
+        if curve not in self._machines:
+            self._machines[curve] = _Machine(curve, self.inputs, self.mix)
+        return self._machines[curve]
 
     def take(self, rollout: Rollout) -> float:
         """Count the runs of a rollout, each by its share of the whole horizon."""
@@ -116,8 +125,7 @@ def learn(
     schedule = optax.cosine_decay_schedule(
         effort.rate if not whole else effort.rate / 2, total, 0.1
     )
-    rule = optax.chain(optax.clip_by_global_norm(_CLIP), optax.adam(schedule, b2=0.95))
-    memory = jax.vmap(rule.init)(weights)
+    memory = jax.vmap(_RULE.init)(weights)
     number = 0
     best, lowest = weights, np.full(effort.members, np.inf)
     for weeks, count in plans:
@@ -146,7 +154,7 @@ def learn(
                 stale = 0 if better.any() else stale + 1
                 if stale > max(_STALE * count, 5):
                     break
-            weights, memory = course.step(rule, weights, memory, slopes)
+            weights, memory = course.step(weights, memory, slopes, float(schedule(number)))
     if whole:
         return weights
     if not np.isfinite(lowest).all():
@@ -193,16 +201,17 @@ class Course:
         self._held = likelihoods(regions, self.stop, self.last, self.last) if held else []
         self._count = max(sum(one.data for one in self._inside), 1)
         self._shares = member_weights(self.lesson, self.effort.members, self._inside)
-        self._points = jax.jit(jax.vmap(self._place))
+        self._machine = self.lesson.machine(self.curve)
+        self._place = jax.jit(jax.vmap(self.rollout.place))
+        self._return = jax.jit(jax.vmap(self._returned))
         self._losses = jax.jit(jax.vmap(jax.value_and_grad(self._total), (0, 0)))
         self._judge = jax.jit(jax.vmap(self._late))
-        self._move = jax.jit(self._stepped, static_argnums=0)
 
     def look(
         self, weights: Weights, question: str
     ) -> tuple[np.ndarray, np.ndarray, Float[np.ndarray, "member region element"]]:
         """Losses by member, losses on weeks held back, and slopes of the first by elements."""
-        points = np.asarray(self._points(weights), np.float64)
+        points = np.asarray(self._place(*self._machine.moves(weights)), np.float64)
 
         def compute() -> dict[str, np.ndarray]:
             expected = self.rollout.expected(points)
@@ -226,19 +235,22 @@ class Course:
         return found["losses"], found["held"], np.where(np.isfinite(slopes), slopes, 0.0)
 
     def step(
-        self, rule: optax.GradientTransformation, weights: Weights, memory: Any, slopes: Points
+        self, weights: Weights, memory: Any, slopes: Points, rate: float
     ) -> tuple[Weights, Any]:
         """Weights and memory after a step along the slopes, through the curve."""
-        return self._move(rule, weights, memory, jnp.asarray(slopes, jnp.float32))
+        back = self._back(weights, slopes)
+        return self._machine.step(weights, memory, *back, 1 / self._count, rate)
 
-    def gradients(self, weights: Weights, slopes: Float[Array, "member region element"]) -> Weights:
+    def gradients(self, weights: Weights, slopes: Points) -> Weights:
         """Of loss and penalty, per datum, by the weights: the slopes passed on by the curve."""
-        return jax.vmap(jax.grad(self._penalised))(weights, slopes)
+        return self._machine.gradients(weights, *self._back(weights, slopes), 1 / self._count)
 
-    def _stepped(self, rule: Any, weights: Weights, memory: Any, slopes: Array) -> Any:
-        gradients = self.gradients(weights, slopes)
-        moves, memory = jax.vmap(rule.update)(gradients, memory)
-        return jax.tree.map(lambda a, b: a + b, weights, moves), memory
+    def _back(self, weights: Weights, slopes: Points) -> tuple[Array, Array]:
+        """Slopes by the moves of the curve."""
+        return self._return(*self._machine.moves(weights), jnp.asarray(slopes, jnp.float32))
+
+    def _returned(self, weekly: Array, steady: Array, slopes: Array) -> tuple[Array, Array]:
+        return jax.vjp(self.rollout.place, weekly, steady)[1](slopes)
 
     def _total(self, means: list[Array], shares: list[Array]) -> Array:
         parts = [one(m, w) for one, m, w in zip(self._inside, means, shares, strict=True)]
@@ -268,6 +280,33 @@ class Course:
         found = self._judge([jnp.asarray(mean, jnp.float32) for mean in expected])
         total = np.asarray(found, np.float64) / max(sum(x.data for x in self._held), 1)
         return np.where(np.isfinite(total), total, np.inf)
+
+
+class _Machine:
+    """A curve over the covariates of a lesson, for all members at once, compiled."""
+
+    def __init__(self, curve: Curve, inputs: Array, mix: Array) -> None:
+        def moves(weights: Weights) -> tuple[Array, Array]:
+            return curve(weights, inputs, mix)
+
+        def lean(weights: Weights, weekly: Array, steady: Array, share: Array) -> Array:
+            there, stay = moves(weights)
+            leaning = jnp.sum(there * weekly) + jnp.sum(stay * steady)
+            return leaning + share * curve.penalty(weights, there)
+
+        def gradients(weights: Weights, weekly: Array, steady: Array, share: Array) -> Weights:
+            return jax.vmap(jax.grad(lean), (0, 0, 0, None))(weights, weekly, steady, share)
+
+        def step(
+            weights: Weights, memory: Any, weekly: Array, steady: Array, share: Array, rate: Array
+        ) -> tuple[Weights, Any]:
+            found = gradients(weights, weekly, steady, share)
+            ways, memory = jax.vmap(_RULE.update)(found, memory)
+            return jax.tree.map(lambda x, way: x - rate * way, weights, ways), memory
+
+        self.moves = jax.jit(jax.vmap(moves))
+        self.gradients = jax.jit(gradients)
+        self.step = jax.jit(step)
 
 
 def member_weights(
