@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
+from lpm.analysis.forecast_plots import plot_forecast, plot_scores
 from lpm.analysis.forecasts import (
     LEVELS,
     crps,
@@ -133,3 +134,25 @@ def test_frames_that_will_not_do_are_refused():
     scores = score_forecasts(good, seen(1.0), intervals=(0.5,))
     with pytest.raises(DataError, match="no column"):
         summarise_scores(scores, ["place"])
+
+
+def test_a_fan_draws_its_median_and_asks_for_one_course():
+    levels = [0.025, 0.25, 0.5, 0.75, 0.975]
+    days = [date(2020, 10, 3), date(2020, 10, 10)]
+    fan = pl.concat(
+        [forecast([1.0, 2.0, 3.0 + i, 6.0, 8.0], levels, date=day) for i, day in enumerate(days)]
+    )
+    ax = plot_forecast(fan, seen(2.0))
+    assert ax.lines[-1].get_ydata().tolist() == [3.0, 4.0]
+    with pytest.raises(DataError, match="filter it to one course"):
+        plot_forecast(pl.concat([fan, fan]), seen(2.0))
+    with pytest.raises(DataError, match=r"lack the level 0\.025"):
+        plot_forecast(fan.filter(pl.col("quantile") > 0.1), seen(2.0))
+
+
+def test_bars_of_scores_add_up_to_the_score():
+    scores = score_forecasts(
+        forecast(np.linspace(1, 9, len(LEVELS)), list(LEVELS), model="a"), seen(11.0)
+    )
+    ax = plot_scores(summarise_scores(scores, ["model"]))
+    assert sum(bar.get_width() for bar in ax.patches) == pytest.approx(scores["wis"][0])
