@@ -22,7 +22,11 @@ from .watching import Watch
 
 _SCREENED = 256  # Points of the screen, at most.
 _EDGE = 0.02  # Levels of the priors closer to 0 or 1 are left out of the screen.
-_SAMPLE = 128  # Runs that tell the noise between runs, at most.
+_SAMPLES = (
+    1 / 16,
+    1 / 6,
+)  # Of the budget, runs that tell the noise between runs: near, at the end.
+_SAMPLE = 128  # Of these, at most.
 _ROUNDS = 6  # Least squares is worth its differences if it can afford so many steps.
 
 
@@ -181,14 +185,14 @@ def _least_squares(
         # Once near, what is left of the misfit is mostly luck of the runs, and takes its weight.
         state.criterion = Synthetic(np.eye(state.outputs - 1))
         places = go_on(points, 0.4 * plan.budget, most=2)
-        sample = int(np.clip(plan.budget / 16, 8, _SAMPLE))
-        for number, until in enumerate((0.75 * plan.budget, plan.budget)):
+        for number, until in enumerate((0.7 * plan.budget, plan.budget)):
+            sample = int(np.clip(_SAMPLES[number] * plan.budget, 8, _SAMPLE))
             again = len(places) * objective.worlds
             if objective.runs + sample + again + curving > plan.budget:
                 break
             runs = _many_runs(objective, places[0].z, sample, f"between runs {number}")
             if len(runs) > 2:
-                state.criterion = Synthetic(joint_noise(runs, objective.worlds))
+                state.criterion = joint_noise(runs, places[0].outputs)
             stage = "least squares, noise between runs"
             points = np.stack([one.z for one in places]) if number == 0 else places[0].z[None]
             places = go_on(points, until - curving)
@@ -200,7 +204,7 @@ def _least_squares(
     square = state.criterion.information(best.outputs, slopes)
     scatter = state.criterion.scatter(best.outputs, slopes)
     labels = tuple(objective.space.labels)
-    state.curvature = Curvature(square, scatter, objective.worlds, labels)
+    state.curvature = Curvature(square, scatter, state.criterion.told_by(best.outputs), labels)
     state.settled = objective.runs + curving < plan.budget
 
 
