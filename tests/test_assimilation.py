@@ -11,11 +11,10 @@ import pytest
 
 import lpm
 from lpm import Array, Float, Scalar
-from lpm.errors import FittingError, ScenarioError, SimulationError
+from lpm.errors import FittingError, ScenarioError
 from lpm.fitting import Feed, Stream, assimilate
 from lpm.fitting.assimilation_update import Tuning, update
 from lpm.fitting.noise import (
-    BetaBinomial,
     DirichletMultinomial,
     NegativeBinomial,
     Normal,
@@ -145,8 +144,8 @@ def test_a_walk_follows_a_parameter_that_jumps():
 
 
 def test_a_kalman_step_and_weights_agree_where_both_are_exact():
-    """5000 members, a normal prior, two normal data: both are the posterior, to 4 sd / root N."""
-    rng, size = generator(8), 5000
+    """2000 members, a normal prior, two normal data: both are the posterior, to 4 sd / root N."""
+    rng, size = generator(8), 2000
     points = rng.standard_normal((size, 2))
     expected = points @ np.array([[1.0, 0.5], [0.0, 1.0]]).T
     misses = expected - np.array([1.0, -0.5])
@@ -159,12 +158,12 @@ def test_a_kalman_step_and_weights_agree_where_both_are_exact():
         assert new.points.mean(axis=0) == pytest.approx(mean, abs=4 / np.sqrt(size))
         assert np.cov(new.points, rowvar=False) == pytest.approx(spread, abs=8 / np.sqrt(size))
         # The states that go with them are those of the same posterior.
-        assert expected[new.chosen].mean(axis=0) == pytest.approx(design @ mean, abs=0.08)
+        assert expected[new.chosen].mean(axis=0) == pytest.approx(design @ mean, abs=0.12)
         assert (new.by_weights == 1) == (least == 0)
         assert (new.by_weights == 0) == (least == 1)
     # Members that are told nothing keep their spread: the control.
     flat = update(points, expected, 0 * misses, 0 * densities, Tuning(0.5, 1.0), generator(9))
-    assert np.cov(flat.points, rowvar=False) == pytest.approx(np.eye(2), abs=0.1)
+    assert np.cov(flat.points, rowvar=False) == pytest.approx(np.eye(2), abs=0.15)
 
 
 # Counts: what happens today, in all so far, and the share of days with an event.
@@ -197,9 +196,9 @@ def tell(state, params):
 tally = lpm.Scenario(none_yet, (happen,), tell, Rate(), steps=84, unit="day")
 DELAY = (0.3, 0.0, 0.4, 0.3)
 FEEDS = {
-    "cases": Feed("new", NegativeBinomial(50.0), reported=0.5, delay=DELAY),
+    "cases": Feed("both", NegativeBinomial(50.0), reported=0.5, delay=DELAY, element=0),
     "deaths": Feed("total", Poisson(), 7, over="rise", reported=0.2, dated="report", delay=DELAY),
-    "survey": Feed("share", BetaBinomial(500.0), 14, over="last"),
+    "survey": Feed("share", Normal(0.02), 14, over="last"),
 }
 
 
@@ -219,7 +218,7 @@ def reports(weeks, *, lag=3, seed=0):
         if day % 7 == 6:
             rows.append(("deaths", day, float(rng.poisson(news[day - 6 : day + 1].sum() / 5)), day))
         if day % 14 == 13:
-            rows.append(("survey", day, float(rng.binomial(500, 40 / 140)), day))
+            rows.append(("survey", day, rng.binomial(500, 40 / 140) / 500, day))
     assert heap[-1] == pytest.approx(1)
     return rows
 
@@ -310,7 +309,7 @@ def test_a_revision_is_as_good_as_having_known_it():
 def test_delayed_days_are_read_again_as_they_fill(whole):
     assert whole.diagnostics["gone_back"].to_list() == [0, 1, 1, 1, 1, 1]
     # Taking first values for final ones halves the newest days: the control.
-    deaf = {**FEEDS, "cases": Feed("new", NegativeBinomial(50.0), reported=0.5)}
+    deaf = {**FEEDS, "cases": Feed("both", NegativeBinomial(50.0), reported=0.5, element=0)}
     first = [row for row in ROWS if row[1] == row[3]]
     wrong = assimilate(tally, ONE, Stream(frame(first, as_of=True), deaf, start=START), **CALL)
     mean = wrong[-1].posterior.summary()["mean"][0]
@@ -337,6 +336,10 @@ def test_periods_are_read_as_a_loop_would():
     part = sum(rows[i] * heap[min(end + 1 - i, 3)] for i in inside)
     assert read(end + 1, delay=DELAY) == pytest.approx(0.5 * part + 0.5)
     assert read(delay=DELAY) == pytest.approx(read())
+    both = np.stack([-rows, rows], axis=1)[None]
+    second = Feed("both", Poisson(), background=0.0, element=1)
+    weights = second.functional(end, (1.0,), 0, 40)
+    assert second.read(both, weights[None])[0, 0] == rows[end]
 
 
 def test_forecasts_say_what_will_be_reported_in_the_end(whole):
@@ -361,15 +364,6 @@ def test_forecasts_say_what_will_be_reported_in_the_end(whole):
     assert set(whole.forecasts.columns) - set(week.forecasts.columns) == {"as_of", "week"}
     assert set(week.nowcast["target"]) == {"new", "total", "share"}
     assert whole.nowcasts.height == 6 * week.nowcast.height
-
-
-def test_an_element_of_an_array_is_read_like_a_number(whole):
-    feeds = {
-        **FEEDS,
-        "cases": Feed("both", NegativeBinomial(50.0), reported=0.5, delay=DELAY, element=0),
-    }
-    found = assimilate(tally, ONE, Stream(frame(ROWS, as_of=True), feeds, start=START), **CALL)
-    assert np.allclose(found[-1].posterior.points, whole[-1].posterior.points)
 
 
 def test_reports_are_read_from_a_folder_of_files(tmp_path, whole):
@@ -421,8 +415,6 @@ def test_populations_with_births_are_carried_and_chosen():
     row = found[-1].posterior.summary().row(0, named=True)
     assert abs(row["mean"] - 0.05) < 0.02
     assert abs(found[-1].draws["people"].mean() / sizes[-1] - 1) < 0.15
-    with pytest.raises(SimulationError, match="births outgrew the 60 slots"):
-        assimilate(growing, lpm.Population.toy(40, capacity=60), stream, members=40)
 
 
 def never(*_):
@@ -511,7 +503,12 @@ def test_other_streams_are_refused(tmp_path):
     with pytest.raises(FittingError, match="reads element None of 'both'"):
         assimilate(tally, ONE, Stream(good, {"cases": Feed("both")}, start=START))
     with pytest.raises(FittingError, match="no member explains the reports of week 1"):
-        assimilate(tally, ONE, Stream(good, {"cases": Feed("new", Never())}, start=START), **CALL)
+        assimilate(
+            tally,
+            ONE,
+            Stream(good, FEEDS | {"cases": Feed("both", Never(), element=0)}, start=START),
+            **CALL,
+        )
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from ..population.seeds import Generator
 
 Points = Float[np.ndarray, "member element"]
 _KERNEL = 0.14  # Width of the kernel after resampling, in standard deviations.
+_BLOCK = 512  # Members whose distances are held at once.
 _LEAST = 0.05  # Of the weight of a summary in the choice of a state.
 
 
@@ -209,7 +210,11 @@ def _informed(scores: np.ndarray, misses: np.ndarray, part: float) -> np.ndarray
 def _nearest(
     wanted: np.ndarray, scores: np.ndarray, weights: np.ndarray
 ) -> Int[np.ndarray, " member"]:
+    """For each row that is wanted, the member whose scores lie nearest."""
     root = np.sqrt(weights)
-    a, b = wanted * root, scores * root
-    square = (a**2).sum(axis=1)[:, None] - 2 * a @ b.T + (b**2).sum(axis=1)
-    return square.argmin(axis=1)
+    there, found = scores * root, []
+    for first in range(0, len(wanted), _BLOCK):
+        a = wanted[first : first + _BLOCK] * root
+        square = (a**2).sum(axis=1)[:, None] - 2 * a @ there.T + (there**2).sum(axis=1)
+        found.append(square.argmin(axis=1))
+    return np.concatenate(found)
