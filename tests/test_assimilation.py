@@ -166,6 +166,19 @@ def test_a_kalman_step_and_weights_agree_where_both_are_exact():
     assert np.cov(flat.points, rowvar=False) == pytest.approx(np.eye(2), abs=0.15)
 
 
+def test_an_ensemble_of_which_one_member_has_all_weight_stays_finite():
+    rng = generator(3)
+    points, densities = rng.standard_normal((50, 2)), np.full(50, -1e6)
+    densities[7] = 0.0
+    for least, inflation in ((0.0, 0.0), (0.0, 1.0), (0.5, 1.0), (1.0, 1.0)):
+        tuning = Tuning(least, inflation)
+        new = update(points, points, 1000 * (points - points[7]), densities, tuning, generator(4))
+        assert np.isfinite(new.points).all()
+        assert new.effective == pytest.approx(1)
+        assert new.points.mean(axis=0) == pytest.approx(points[7], abs=0.2)
+        assert (new.distinct == 1) == (least == 0)
+
+
 # Counts: what happens today, in all so far, and the share of days with an event.
 class Rate(lpm.Params):
     rate: Scalar = lpm.parameter(20.0, within=(1, 200))

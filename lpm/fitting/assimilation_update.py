@@ -140,9 +140,10 @@ def _smooth(
     """Resampled parameters drawn apart, with mean and covariance kept."""
     mean = weights @ points
     off = points - mean
-    lost = 1 - (weights**2).sum()  # Of the variance, in a weighted ensemble of this size.
+    # What is left of the variance in a weighted ensemble of this size; nothing where one has all.
+    left = max(1 - float((weights**2).sum()), 1 / len(weights))
     covariance = (off * weights[:, None]).T @ off
-    grown = np.sqrt(1 + tuning.inflation * (1 / lost - 1))
+    grown = np.sqrt(1 + tuning.inflation * (1 / left - 1))
     kernel = _root(covariance) @ rng.standard_normal((points.shape[1], len(points)))
     drawn = np.sqrt(1 - _KERNEL**2) * off[chosen] + _KERNEL * kernel.T
     return mean + grown * drawn
