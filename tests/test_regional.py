@@ -76,7 +76,14 @@ LEVEL = 100 * np.exp(np.cumsum(RATES, axis=1))[:, :WEEKS]
 NOISE = NegativeBinomial(200.0)
 SERIES = [Series("level", np.round(row), noise=NOISE, background=0.0) for row in LEVEL]
 NAMES = ("north", "east", "south")
-QUICK = {"members": 2, "budget": 900, "horizons": (4,), "hidden": 4, "fields": "rate"}
+QUICK = {
+    "members": 2,
+    "budget": 900,
+    "horizons": (4,),
+    "hidden": 4,
+    "fields": "rate",
+    "estimator": "straight_through",
+}
 
 
 def fit(**changes):
@@ -203,18 +210,20 @@ def test_pieces_stay_and_the_last_goes_on():
     assert unknown[0, :, 0].tolist() == [2, 2, 2, 3, 3, 3, 3, 3]
 
 
+@pytest.mark.gate
 def test_covariates_of_a_smooth_model_are_found(fitted):
     found, _ = fitted
     table = found.schedules.filter(pl.col("region").is_in(["north", "east"]))
     mean = table["mean"].to_numpy().reshape(2, REACH)[:, :WEEKS]
     assert np.corrcoef(mean.ravel(), RATES[:2, :WEEKS].ravel())[0, 1] > 0.8
-    assert found.estimator in ("straight_through", "mean_field")
+    assert found.estimator == "straight_through"
     assert "passes against crn" in found.report
     assert "piecewise constant" in found.report
     assert found.runs <= 4 * 3000
     assert (found.scores["fit"].unique().len(), found.weeks) == (4, WEEKS)
 
 
+@pytest.mark.gate
 def test_forecasts_are_quantiles_of_the_weeks_to_come(fitted):
     found, _ = fitted
     frame = found.forecast(3)
@@ -228,6 +237,7 @@ def test_forecasts_are_quantiles_of_the_weeks_to_come(fitted):
     assert found.forecast(2 * REACH - WEEKS, further).height > frame.height
 
 
+@pytest.mark.gate
 def test_a_region_left_out_is_forecast_with_the_mean_of_the_others(fitted):
     found, _ = fitted
     left = found.predict("south")
@@ -239,6 +249,7 @@ def test_a_region_left_out_is_forecast_with_the_mean_of_the_others(fitted):
     assert found.scores.filter(pl.col("left_out"))["region"].unique().to_list() == ["south"]
 
 
+@pytest.mark.gate
 def test_a_fit_is_read_back_as_it_was(fitted, tmp_path):
     found, folder = fitted
     again = load_regions(folder, growth, TOWN, SERIES, COVARIATES)
@@ -257,6 +268,7 @@ def test_a_fit_is_read_back_as_it_was(fitted, tmp_path):
         found.save(tmp_path / "other")
 
 
+@pytest.mark.gate
 def test_an_interrupted_fit_resumes_to_the_same_numbers(tmp_path, monkeypatch):
     whole = fit(out=tmp_path / "whole")
     calls, pull = [], Rollout.pull_back
@@ -282,6 +294,7 @@ def test_an_interrupted_fit_resumes_to_the_same_numbers(tmp_path, monkeypatch):
         fit(out=tmp_path / "part", covariates=COVARIATES + 1e-6)
 
 
+@pytest.mark.gate
 def test_without_gradients_the_last_layer_follows_the_data():
     told = lesson()
     curve = network(told)
@@ -401,7 +414,7 @@ FLAT = lpm.Scenario(init, (grow,), observe, Params(), steps=10, unit="step")
         ),
         ({"series": SERIES[:2]}, FittingError, "series has 2 entries"),
         ({"towns": [TOWN, TOWN]}, FittingError, "covariates|entries"),
-        ({"budget": 100}, FittingError, r"budget = .* runs are .* iterations"),
+        ({"budget": 100}, FittingError, r"budget = 100 runs are 1\.7 iterations of 60 runs"),
         ({"held_out": 13}, FittingError, "held_out = 13 of 14 weeks"),
         ({"keys": 0}, FittingError, "keys is a single key"),
         ({"members": 0}, FittingError, "members = 0; give 1 or more"),
@@ -426,6 +439,7 @@ def test_what_cannot_be_fitted_is_refused(changes, error, message):
         fit(**changes)
 
 
+@pytest.mark.gate
 def test_what_cannot_be_forecast_is_refused(fitted):
     found, _ = fitted
     with pytest.raises(FittingError, match="covariates end after week 18, but week 24"):

@@ -58,7 +58,7 @@ def _information(
     expected: list[Float[np.ndarray, " datum"]],
     points: Float[np.ndarray, "region element"],
     last: int,
-) -> Float[np.ndarray, "element element"]:
+) -> Float[np.ndarray, "place place"]:
     """Of all regions, by their elements, given data as expected."""
     size = points.shape[1]
     whole = np.zeros((points.size, points.size))

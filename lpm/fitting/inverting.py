@@ -120,7 +120,7 @@ class _Joint(Objective):
                 np.asarray(one(jnp.asarray(mean, jnp.float32)))
                 for one, mean in zip(residuals, expected, strict=True)
             ]
-            fine: np.ndarray = np.isfinite(np.concatenate(expected, axis=1)).all(axis=1)
+            fine = np.asarray(np.isfinite(np.concatenate(expected, axis=1)).all(axis=1))
             misses = np.concatenate([*parts, np.asarray(rough)], axis=1)
             half = 0.5 * (misses.astype(np.float64) ** 2).sum(axis=1)
             rows = np.concatenate([half[:, None], misses], axis=1)

@@ -26,7 +26,7 @@ from .regional_fit import RegionalFit, read_saved
 from .regional_request import Split, assemble, split_weeks
 from .regions import Regions, standardise
 from .rollouts import Rollout
-from .training import Effort, Lesson
+from .training import Effort, Lesson, check_budget
 from .watching import open_watch
 
 
@@ -143,6 +143,7 @@ def calibrate_regions(
     effort = Effort(float(budget), members, tuple(horizons), float(rate), "crn")
     with open_watch(progress, 4 * budget, scenario.name) as watch:
         lesson.tell = lambda _, runs, loss: watch(int(runs), loss)
+        check_budget(lesson, replace(effort, label="straight_through"))
         label, notes = check_estimator(lesson, split, estimator)
         study = Contestants(
             lesson, split, replace(effort, label=label), others, order, (centre, width)

@@ -20,7 +20,7 @@ from .regions import Regions
 from .rollouts import Data, Likelihood, Points, Rollout, likelihoods
 
 _EARLY = 0.12  # Share of the iterations for each horizon before the last.
-_LEAST = 10  # Iterations without which nothing is learnt.
+_LEAST = 15  # Iterations, over all stages, without which nothing is learnt.
 _CLIP = 1.0  # Of the norm of a gradient, per datum.
 _STALE = 0.35  # Of the iterations of the last horizon: no better for so long ends it.
 
@@ -113,14 +113,14 @@ def learn(
     data leave room.
 
     Raises:
-        FittingError: the budget is too small.
+        FittingError: losses that are not finite.
 
     Source: Newton & Raftery (1994), Journal of the Royal Statistical Society B 56; for horizons
     that grow, Bengio et al. (2009), curriculum learning.
     """
     whole = stop == last
     stages = [h for h in effort.horizons if h < stop] if not whole else []
-    plans = _plan(lesson, effort, [*stages, last], last)
+    plans = _plan(lesson, effort, [*stages, last])
     total = sum(count for _, count in plans)
     schedule = optax.cosine_decay_schedule(
         effort.rate if not whole else effort.rate / 2, total, 0.1
@@ -154,7 +154,7 @@ def learn(
                 stale = 0 if better.any() else stale + 1
                 if stale > max(_STALE * count, 5):
                     break
-            weights, memory = course.step(weights, memory, slopes, float(schedule(number)))
+            weights, memory = course.step(weights, memory, slopes, float(np.asarray(schedule(number))))
     if whole:
         return weights
     if not np.isfinite(lowest).all():
@@ -164,22 +164,37 @@ def learn(
     return best
 
 
-def _plan(lesson: Lesson, effort: Effort, horizons: list[int], last: int) -> list[tuple[int, int]]:
+def check_budget(lesson: Lesson, effort: Effort) -> None:
+    """Refuse a budget that is not worth a fit.
+
+    Raises:
+        FittingError: fewer iterations over all weeks than teach anything.
+    """
+    cost = _cost(lesson, effort)
+    if effort.budget < _LEAST * cost:
+        raise FittingError(
+            f"budget = {effort.budget:.0f} runs are {effort.budget / cost:.1f} iterations of "
+            f"{cost:.0f} runs for {len(lesson.regions.names)} regions, {len(lesson.words)} keys "
+            f"and {effort.members} members; give at least {int(np.ceil(_LEAST * cost))}, or fewer "
+            "keys"
+        )
+
+
+def _cost(lesson: Lesson, effort: Effort) -> float:
+    """Runs of one iteration over all weeks."""
+    one = 5.0  # Once forwards, and once backwards at the price of four.
+    if effort.label == "crn":
+        size = Rollout(lesson.regions, lesson.words, lesson.whole).start.shape[1]
+        one = 1.0 + 2.0 * size
+    return one * len(lesson.regions.names) * len(lesson.words) * effort.members
+
+
+def _plan(lesson: Lesson, effort: Effort, horizons: list[int]) -> list[tuple[int, int]]:
     """Horizons and iterations, as the budget allows."""
-    regions, worlds = len(lesson.regions.names), len(lesson.words)
-    sizes = Rollout(lesson.regions, lesson.words, 1).start.shape[1]
-    one = 1.0 + (4.0 if effort.label != "crn" else 2.0 * sizes * last)
     shares = [_EARLY] * (len(horizons) - 1)
     shares.append(1.0 - sum(shares))
-    cost = sum(s * h for s, h in zip(shares, horizons, strict=True)) / lesson.whole
-    cost *= one * regions * worlds * effort.members
-    total = int(effort.budget / cost)
-    if total < _LEAST:
-        raise FittingError(
-            f"budget = {effort.budget:.0f} runs are {total} iterations of {cost:.0f} runs for "
-            f"{regions} regions, {worlds} keys and {effort.members} members; give at least "
-            f"{int(np.ceil(cost * _LEAST))}, or fewer keys"
-        )
+    mean = sum(s * h for s, h in zip(shares, horizons, strict=True)) / lesson.whole
+    total = int(effort.budget / (mean * _cost(lesson, effort)))
     return [(h, max(round(s * total), 1)) for s, h in zip(shares, horizons, strict=True)]
 
 

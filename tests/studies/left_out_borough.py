@@ -167,7 +167,7 @@ def summarise(fit: RegionalFit, left_out: str) -> dict:
 
 def main() -> None:
     """Run for the boroughs named, and write what came of it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Three boroughs, and then the fourth.")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--left-out", nargs="*", default=list(COUNTIES), choices=list(COUNTIES))
