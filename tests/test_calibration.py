@@ -107,6 +107,15 @@ def test_residuals_stand_beside_the_data(fitted):
     assert table.columns[:3] == ["series", "period", "class"]
 
 
+def test_residuals_of_another_fit_to_the_same_people_are_its_own(fitted):
+    other = Series("well", FELL.target + 50, noise=NegativeBinomial(1e4))
+    fit = calibrate(decay, TOWN, other, keys=range(8), fields="rate", budget=60)
+    assert fitted.residuals()["observed"].to_list() == FELL.target.tolist()
+    table = fit.residuals()
+    assert table["observed"].to_list() == other.target.tolist()
+    assert table["expected"].to_list() != fitted.residuals()["expected"].to_list()
+
+
 def square(run):
     """Lowest where the level is 1, 2, ..., 12, that is, where every week adds 1."""
     return jnp.sum((run.observed["level"] - jnp.arange(1.0, 13)) ** 2)

@@ -1,8 +1,7 @@
 """Observed beside expected, period by period."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import polars as pl
@@ -16,15 +15,20 @@ from .objective import Objective
 from .seam import Loss
 
 
-class _Expected(eqx.Module):
-    series: tuple[Series, ...] = eqx.field(static=True)
+@dataclass(frozen=True, eq=False)
+class _Expected:
+    """What is expected of all periods; no tree, since targets are arrays and decide no equality."""
+
+    series: tuple[Series, ...]
 
     def __call__(self, trajectory: Trajectory) -> Float[Array, " datum"]:
         return jnp.concatenate([one.expected(trajectory).ravel() for one in self.series])
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Expected) and all(
-            a is b for a, b in zip(self.series, other.series, strict=True)
+        return (
+            isinstance(other, _Expected)
+            and len(self.series) == len(other.series)
+            and all(a is b for a, b in zip(self.series, other.series, strict=True))
         )
 
     def __hash__(self) -> int:
