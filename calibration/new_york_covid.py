@@ -28,23 +28,24 @@ import lpm
 from lpm.analysis.picture import COLOURS, INK, SMALL, Picture, make_plain
 from lpm.fitting import Fit, NegativeBinomial, Normal, Series, together
 from lpm.fitting.losses import Together
-from lpm.population import new_york
-from scenarios.covid import Params, scenario
+from lpm.population import Population, new_york
+from scenarios.covid import Params, smooth as scenario
 
 TABLE = Path(__file__).parent / "data" / "new_york_covid.csv"
 BOROUGHS = ("Bronx", "Brooklyn", "Manhattan", "Queens", "Staten Island")
 TARGETS = ("cases", "admissions", "deaths")
-BEFORE = 14  # Days simulated before the first week, so that delays have something to delay.
 FIELDS = ("reproduction", "relative", "seeded", "lethality", "reported")
 # Days from infection to each report, mean and standard deviation of a gamma law: incubation of 5
 # (Lauer et al. 2020), then 4 to a test, 6 to admission, 16 to death (Linton et al. 2020), rounded.
 DELAYS = {"cases": (9.0, 4.0), "admissions": (11.0, 5.0), "deaths": (21.0, 9.0)}
 # Of single weeks of a borough, about a smooth course: some 15 to 20 per cent.
 DISPERSION = {"cases": 25.0, "admissions": 50.0, "deaths": 30.0}
-_KNOTS = np.array([0, 15, 25, 32, 39, 50, 65, 85, 110, 135, 160, 190, 224], np.float32)
-_START = np.array([3.5, 3.5, 3.5, 2.0, 0.8, 0.7, 0.8, 0.9, 0.95, 1, 1, 1.1, 1.1], np.float32)
+UNFITTED = 2  # First weeks, whose patients were infected before the simulation begins.
+_KNOTS = np.array([0, 8, 15, 22, 30, 42, 60, 85, 110, 140, 175, 210], np.float32)
 # Schools and offices closed between 15 and 22 March 2020; elsewhere transmission drifts.
-_DRIFT = np.array([1, 0.5, 0.5, 1, 1, 0.5, 0.4, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3], np.float32)
+_DRIFT = np.array([1, 0.5, 0.5, 1, 0.5, 0.4, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3], np.float32)
+_REPORTED = ([18, 42, 95, 180], [0.08, 0.08, 0.25, 0.4])  # Days, and shares to begin from.
+_STAGES = ([45, 95], [1.0, 0.6])
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +141,6 @@ def losses(data: Weekly, beliefs: tuple[str, ...] = ("changes", "differences")) 
             data.counts[name],
             noise=NegativeBinomial(DISPERSION[name]),
             window=7,
-            first=BEFORE,
             delay=delay(name),
             background=1.0,
         )
@@ -155,38 +155,65 @@ def losses(data: Weekly, beliefs: tuple[str, ...] = ("changes", "differences")) 
     return together(*series)
 
 
-def start_params() -> Params:
-    """Where a fit of the first weeks begins."""
-    return scenario.params.replace(
-        reproduction=_START,
-        knots=_KNOTS,
-        drift=_DRIFT,
-        seeded=1e-3,
-        lethality=np.array([1.0, 0.5], np.float32),
-        stages=np.array([60, 110], np.float32),
-        reported=np.array([0.08, 0.08, 0.2, 0.35], np.float32),
-        moments=np.array([20, 55, 110, 200], np.float32),
-    )
+def start_params(data: Weekly, population: Population) -> Params:
+    """Where a fit begins: reproduction numbers that give about the admissions seen.
+
+    Infections are admissions of the fitted boroughs, moved back by the mean delay and divided by
+    the share admitted; a few runs say how the scenario's growth answers to its reproduction number.
+    """
+    params = scenario.params.replace(
+        reproduction=np.ones(len(_KNOTS)), knots=_KNOTS, drift=_DRIFT, seeded=5e-3,
+        stages=np.array(_STAGES[0]), lethality=np.array(_STAGES[1]),
+        moments=np.array(_REPORTED[0]), reported=np.array(_REPORTED[1]),
+    )  # fmt: skip
+    seen = data.counts["admissions"]
+    fitted = np.isfinite(seen).any(axis=0)
+    people = np.asarray(params.people, float)
+    share = np.nansum(seen, axis=1)[UNFITTED:] / people[fitted].sum() / 7
+    centre = 7 * np.arange(UNFITTED, data.weeks) + 3.5 - DELAYS["admissions"][0]
+    days, reproduction = np.arange(7 * data.weeks), np.linspace(3, 1, len(_KNOTS))
+    for _ in range(8):
+        now = params.replace(reproduction=reproduction)
+        run = lpm.simulate(
+            scenario, population, key=0, params=now, steps=len(days), progress=False, devices=1
+        )
+        made = np.asarray(run.observed["infections"], float).sum(axis=1) / people.sum()
+        admitted = np.asarray(run.observed["admissions"], float).sum(axis=1) / people.sum()
+        wanted = np.log((share + 1e-8) * made.sum() / admitted.sum())
+        wanted = np.exp(np.interp(days, centre, wanted))
+        params = params.replace(seeded=float(np.clip(6 * wanted[0], 1e-4, 0.05)))
+        ratio = _growth(wanted) / _growth(made)
+        reproduction = np.clip(np.interp(_KNOTS, days, ratio) ** 0.6 * reproduction, 0.5, 5)
+    return params.replace(reproduction=reproduction)
+
+
+def _growth(infections: np.ndarray) -> np.ndarray:
+    """Infections by those of a week before, per susceptible, over two weeks: as reproduction is."""
+    smooth = np.convolve(np.pad(infections, 7, mode="edge"), np.ones(15) / 15, mode="valid")
+    smooth = np.maximum(smooth, 1e-7)
+    before = np.r_[np.full(5, smooth[0]), smooth[:-5]]
+    return smooth / before / np.maximum(1 - np.cumsum(infections), 0.05)
 
 
 def fit(
     data: Weekly,
     *,
-    agents: int = 20_000,
-    keys: int = 2,
-    budget: int = 800,
+    agents: int = 10_000,
+    keys: int = 1,
+    budget: int = 600,
     out: str | None = None,
     params: Params | None = None,
 ) -> Fit:
     """Transmission, fatality and reporting that explain the weeks."""
+    city = new_york(agents)
     return lpm.calibrate(
         scenario,
-        new_york(agents),
-        losses(data),
+        city,
+        losses(data.until(data.weeks, since=UNFITTED)),
         keys=jax.random.split(jax.random.key(0), keys),
         fields=FIELDS,
-        params=start_params() if params is None else params,
-        steps=BEFORE + 7 * data.weeks,
+        params=start_params(data, city) if params is None else params,
+        steps=7 * data.weeks,
         budget=budget,
         starts=1,
         out=out,
@@ -221,9 +248,9 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, default=TABLE, help="weekly counts by borough")
     parser.add_argument("--weeks", type=int, default=30, help="first weeks of the file to fit")
-    parser.add_argument("--agents", type=int, default=20_000)
-    parser.add_argument("--keys", type=int, default=2, help="runs at each point")
-    parser.add_argument("--budget", type=int, default=800, help="runs in all")
+    parser.add_argument("--agents", type=int, default=10_000)
+    parser.add_argument("--keys", type=int, default=1, help="runs at each point")
+    parser.add_argument("--budget", type=int, default=600, help="runs in all")
     parser.add_argument("--out", help="folder for journal, result and figure; resumes from it")
     parser.add_argument("--table", type=Path, help="daily counts to add up to weeks, and no fit")
     parser.add_argument("--to", type=Path, help="where to write them")

@@ -41,10 +41,9 @@ from lpm.launch import key_words
 from lpm.population import new_york
 from lpm.provenance import describe_run, identity
 from lpm.trajectory import Trajectory
-from scenarios.covid import Params, scenario
+from scenarios.covid import Params, smooth as scenario
 
 from .new_york_covid import (
-    BEFORE,
     BOROUGHS,
     DISPERSION,
     TABLE,
@@ -52,7 +51,6 @@ from .new_york_covid import (
     Weekly,
     losses,
     read,
-    start_params,
 )
 
 AHEAD, FITTED, SEEN = 4, 30, 7  # Weeks ahead, of the fit, and that an update looks back.
@@ -78,20 +76,27 @@ class Expected:
 class City:
     """The agents, with transmission so far and what is known of the level of each series."""
 
-    def __init__(self, params: Params, data: Weekly, agents: int, out: str | None) -> None:
+    def __init__(
+        self,
+        params: Params,
+        data: Weekly,
+        agents: int = 10_000,
+        out: str | None = None,
+        since: int = FITTED,
+    ) -> None:
         self.data, self.weeks = data, data.weeks
         knots = np.asarray(params.knots)
-        steady = np.flatnonzero(knots >= 65)
+        steady = np.flatnonzero(knots >= 42)
         change = np.diff(np.log(np.asarray(params.reproduction)[steady]))
         self.pace = float(np.sqrt(np.mean(change**2 / (np.diff(knots[steady]) / 7))))
-        grid = np.unique(np.r_[knots, BEFORE + 7 * np.arange(FITTED - 8, self.weeks + AHEAD + 1)])
+        grid = np.unique(np.r_[knots, 7 * np.arange(since - 8, self.weeks + AHEAD + 1)])
         values = np.exp(np.interp(grid, knots, np.log(np.asarray(params.reproduction))))
         self.params = params.replace(
             reproduction=values, knots=grid, drift=np.ones(len(grid)), recent=np.ones(len(_LATE)),
-            late=BEFORE + 7.0 * (FITTED + _LATE),
+            late=7.0 * (since + _LATE),
         )  # fmt: skip
         self.level = np.zeros((len(TARGETS), len(BOROUGHS)))
-        steps, words = BEFORE + 7 * self.weeks, key_words([0])
+        steps, words = 7 * self.weeks, key_words([0])
         population = new_york(agents)
         about = describe_run(scenario, population, self.params, words, steps, 1, "stop")
         self.objective = Objective(
@@ -111,7 +116,7 @@ class City:
 
     def update(self, origin: int) -> tuple[np.ndarray, np.ndarray]:
         """Mean and covariance of (log transmission at late knots, levels) given weeks so far."""
-        late = BEFORE + 7.0 * (origin + _LATE)
+        late = 7.0 * (origin + _LATE)
         self.params = self.params.replace(late=late, recent=np.ones(len(_LATE)))
         size, weeks = len(_LATE) - 1, slice(origin - SEEN, origin)
         series = [self.data.counts[name][weeks] for name in TARGETS]
@@ -286,8 +291,7 @@ def compare(scores: pl.DataFrame) -> dict[str, Any]:
 def load_params(folder: str) -> Params:
     """The params of a fit kept in a folder."""
     result = json.loads((Path(folder) / "result.json").read_text(encoding="utf-8"))
-    names = ("reproduction", "relative", "seeded", "lethality", "reported")
-    return start_params().replace(**{name: np.array(result["params"][name]) for name in names})
+    return scenario.params.replace(**{name: np.array(x) for name, x in result["params"].items()})
 
 
 def main() -> None:
@@ -296,7 +300,7 @@ def main() -> None:
     )
     parser.add_argument("--fit", required=True, help="folder of the fit of the first weeks")
     parser.add_argument("--data", type=Path, default=TABLE)
-    parser.add_argument("--agents", type=int, default=20_000)
+    parser.add_argument("--agents", type=int, default=10_000)
     parser.add_argument("--every", type=int, default=2, help="weeks between origins")
     parser.add_argument("--out", help="folder for the journal; resumes from it")
     parser.add_argument("--json", type=Path, help="where the scores go")

@@ -5,8 +5,12 @@ start. `reproduction` is, at each knot, the reproduction number of the populatio
 (largest eigenvalue of its next-generation matrix); between knots its logarithm is a straight line.
 `recent` multiplies it later on; `relative` multiplies the hazard of those who live in a borough.
 
-Infections are drawn by systematic sampling in the order of slots (Madow 1949): everybody's chance
-is that of a coin, but their number hardly scatters, as in the whole city a sample stands for.
+In `scenario` people are whole: infections are drawn by systematic sampling in the order of slots
+(Madow 1949), where everybody's chance is that of a coin but their number hardly scatters. In
+`smooth` a person is a share of people of the same age, home, class and team, infected by shares,
+without luck: a sample then follows a city through months with few infections, and slopes are exact;
+that who infected a member of the home is immune is lost, so that its reproduction number is that
+of hazards and not of pairs.
 Infectiousness follows the days since infection. What comes of the infected is expected, not drawn:
 admission by age after Salje et al. (2020), Science 369, 208, table S1, death after Levin et al.
 (2020), each times a factor by knot, cases by a share by knot; all counted on the day of infection,
@@ -26,6 +30,7 @@ MIDPOINTS = np.array([5, 15, 25, 35, 45, 55, 65, 75, 86], np.float32)
 HOSPITAL = np.array([0.1, 0.1, 0.5, 1.0, 1.5, 2.8, 6.1, 9.6, 21.7], np.float32) / 100
 _LAST = np.array([0, 1, 2, 3, 4, 5, 6, 7, 7])  # The contact data end with 70 and over.
 _BITS = 30
+_COURSE = 10  # Days that an infection is followed.
 
 
 class Params(lpm.Params):
@@ -87,7 +92,7 @@ class State(lpm.State):
     profile: Float[Array, " day"]
     transmission: Float[Array, " knot"]  # Infections/contact over a whole infection.
     susceptible: Float[Array, " agent"] = lpm.variable(within=(0, 1))
-    day: Float[Array, " agent"] = lpm.variable(within=(0, epi.LONGEST), unit="day of infection")
+    course: Float[Array, "agent since"] = lpm.variable(within=(0, 1), unit="infected so long ago")
     chance: Float[Array, " agent"] = lpm.variable(within=(0, 1), unit="of infection, this day")
 
 
@@ -120,8 +125,10 @@ def mixing(people: Float[np.ndarray, " age"]) -> Float[np.ndarray, "mine theirs"
     return (table[_LAST][:, _LAST] * share).astype(np.float32)
 
 
-def solve_transmission(population: Population, params: Params) -> Float[Array, " knot"]:
-    """Transmission per contact at which the next-generation matrix has each knot's radius."""
+def next_generation(
+    population: Population, params: Params, scale: Scalar
+) -> Float[Array, "mine theirs"]:
+    """People infected by one person, by age; a pair of a home, class or team counts once."""
     band = population.host("age_band")
     homes = homes_of(
         population.host("household_id"),
@@ -138,12 +145,15 @@ def solve_transmission(population: Population, params: Params) -> Float[Array, "
         settings.append((pairs, contacts / (pairs.sizes - 1)))
     people = np.bincount(band, minlength=BANDS).astype(np.float32)
 
+    return epi.next_generation(scale, params.susceptibility, settings, mixing(people), people)
+
+
+def solve_transmission(population: Population, params: Params) -> Float[Array, " knot"]:
+    """Transmission per contact at which the next-generation matrix has each knot's radius."""
+
     def solve(reproduction: Scalar) -> Scalar:
         return epi.solve_scale(
-            reproduction,
-            lambda scale: epi.next_generation(
-                scale, params.susceptibility, settings, mixing(people), people
-            ),
+            reproduction, lambda scale: next_generation(population, params, scale)
         )
 
     return jax.vmap(solve)(jnp.asarray(params.reproduction))
@@ -153,8 +163,26 @@ def init(population: Population, params: Params, draw: Draw) -> State:
     if draw.estimator in ("mean_field", "score"):
         raise lpm.ScenarioError(
             f"covid draws its infections evenly, which estimator='{draw.estimator}' cannot follow; "
-            "use differences ('crn')"
+            "use differences ('crn'), or covid.smooth"
         )
+    infected = draw_evenly(draw, params.seeded * population.alive, population.slot)
+    return begin(population, params, infected, solve_transmission(population, params))
+
+
+def init_shares(population: Population, params: Params, draw: Draw) -> State:
+    # Where a pair is shares of many people, hazards are never used up: the limit of small ones.
+    small = 1e-3
+    radius = epi.spectral_radius(next_generation(population, params, jnp.float32(small))) / small
+    infected = params.seeded * population.alive
+    return begin(population, params, infected, params.reproduction / radius)
+
+
+def begin(
+    population: Population,
+    params: Params,
+    infected: Float[Array, " agent"],
+    transmission: Float[Array, " knot"],
+) -> State:
     households, quarters = population.groups("household_id"), population.groups("quarters_id")
     shared = jnp.where(quarters.member_of >= 0, quarters.member_of + households.num_groups, -1)
     home = jnp.where(households.member_of >= 0, households.member_of, shared)
@@ -179,7 +207,6 @@ def init(population: Population, params: Params, draw: Draw) -> State:
     reach = params.local * own + (1 - params.local) * spread[None, None]
     table = reach * mixing(people)[None, :, None, :]
     cell = jnp.where(population.alive, population["borough"] * BANDS + population["age_band"], -1)
-    infected = draw_evenly(draw, params.seeded * population.alive, population.slot)
     return State.of(
         population,
         home=groups[0],
@@ -198,10 +225,10 @@ def init(population: Population, params: Params, draw: Draw) -> State:
             infectious=params.infectious,
             while_latent=0.33,
             while_infectious=0.72,
-        ),
-        transmission=solve_transmission(population, params),
+        )[1 : _COURSE + 1],
+        transmission=transmission,
         susceptible=1 - infected,
-        day=infected,
+        course=jnp.zeros((population.capacity, _COURSE)).at[:, 0].set(infected),
         chance=0,
     )
 
@@ -211,8 +238,9 @@ def along(t: Array, knots: Float[Array, " knot"], values: Float[Array, " knot"])
     return jnp.exp(jnp.interp(t.astype(jnp.float32), knots, jnp.log(values)))
 
 
-def infect(state: State, params: Params, draw: Draw) -> State:
-    infectivity = state.profile[state.day.astype(jnp.int32)]
+def chances(state: State, params: Params) -> Float[Array, " agent"]:
+    """Of everybody to be susceptible and infected this day."""
+    infectivity = jnp.sum(state.course * state.profile[None], axis=1)
     catch = along(state.t, params.knots, state.transmission)
     # From a day before the first late knot, so that nothing before it changes.
     days = jnp.concatenate([params.late[:1] - 1, params.late])
@@ -226,14 +254,22 @@ def infect(state: State, params: Params, draw: Draw) -> State:
         (state.community, outside, infectivity),
     ]
     hazard = lpm.hazard(contacts) + params.importation
-    chance = state.susceptible * -jnp.expm1(-hazard) * state.alive
-    infected = draw_evenly(draw, chance, state.slot)
-    over = state.day >= params.latent + params.infectious
-    return state.replace(
-        susceptible=state.susceptible - infected,
-        day=jnp.where(infected > 0, 1, (state.day + 1) * (state.day > 0) * ~over),
-        chance=chance,
-    )
+    return state.susceptible * -jnp.expm1(-hazard) * state.alive
+
+
+def move_on(state: State, chance: Array, infected: Float[Array, " agent"]) -> State:
+    course = jnp.concatenate([infected[:, None], state.course[:, :-1]], axis=1)
+    return state.replace(susceptible=state.susceptible - infected, course=course, chance=chance)
+
+
+def infect(state: State, params: Params, draw: Draw) -> State:
+    chance = chances(state, params)
+    return move_on(state, chance, draw_evenly(draw, chance, state.slot))
+
+
+def infect_shares(state: State, params: Params, draw: Draw) -> State:
+    chance = chances(state, params)
+    return move_on(state, chance, chance)
 
 
 def observe(state: State, params: Params) -> dict[str, Array]:
@@ -268,6 +304,7 @@ def observe(state: State, params: Params) -> dict[str, Array]:
 scenario = lpm.Scenario(
     init, (infect,), observe, Params(), steps=180, unit="day", population=new_york
 )
+smooth = scenario.replace(init=init_shares, processes=(infect_shares,))
 
 _AGES = ("0-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70-79", "80+")
 _BOROUGHS = ("Bronx", "Brooklyn", "Manhattan", "Queens", "Staten Island")
