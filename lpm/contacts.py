@@ -95,7 +95,7 @@ def infections(
         raise ScenarioError(
             f"susceptible has shape {susceptible.shape}, but the networks cover {chance.shape}"
         )
-    infected = draw.bernoulli(susceptible * chance)
+    infected = draw.bernoulli(chance, among=susceptible)
     # Taken in any case, so that recording leaves every later draw of the process as it was.
     infector_draw = draw.at(0)
     if record is None:

@@ -152,12 +152,15 @@ class Draw:
         drawn = integer_from(*self._bits(axis)(0), span)
         return (start.astype(jnp.uint32) + drawn).astype(jnp.int32)
 
-    def bernoulli(self, p: ArrayLike, axis: Axis | None = None) -> Numbers:
-        """Float 1 with probability `p`, else 0; NaN where `p` is NaN or outside [0, 1].
+    def bernoulli(
+        self, p: ArrayLike, axis: Axis | None = None, *, among: ArrayLike = 1.0
+    ) -> Numbers:
+        """Float 1 with probability `p` times `among`, else 0; NaN where that is outside [0, 1].
 
         Right to a relative 2**-23 for `p` down to 2**-40. `p` may leave [0, 1] by rounding, 1e-6.
+        `among`, 1 for whom it can happen and else 0, is a factor that `lineage` keeps apart.
         """
-        parts, (p,) = self._parameters(axis, p)
+        parts, (p,) = self._parameters(axis, jnp.multiply(among, p))
         right = probable(p)
         p = valid(p, right)
 

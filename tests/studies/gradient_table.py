@@ -1,6 +1,6 @@
 """Every estimator of a gradient on six shipped scenarios, and on an epidemic of many fields.
 
-    python -m tests.studies.gradient_table [--quick] [--out FILE]
+    python -m tests.studies.gradient_table [--quick] [--only PART] [--out FILE]
 
 A cell is one field of one scenario under one estimator: the ratio to differences with common
 random numbers over the same keys with its 95 % interval, the standard deviation of one run
@@ -197,37 +197,47 @@ def many_fields(quick: bool) -> dict[str, Any]:
     return household_errors(household.weekly, MANY, directions, agents=agents, keys=keys, sets=sets)
 
 
+def all_cells(quick: bool) -> dict[str, Any]:
+    """The six scenarios under all estimators, and what is declared unbiased held to its word."""
+    rows: list[dict[str, Any]] = []
+    for case in cases(quick):
+        rows += rows_of(case)
+        show([r for r in rows if r["scenario"] == case.name])
+    unbiased = {"estimators": list(UNBIASED), **verdict(rows, UNBIASED)}
+    return {"unbiased": unbiased, "lineage": verdict(rows, ("lineage",)), "cells": rows}
+
+
+PARTS = {
+    "cells": all_cells,
+    "household, 5 fields": five_fields,
+    "household, 192 fields": many_fields,
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="gradient_table")
     parser.add_argument("--quick", action="store_true", help="small, for a look")
+    parser.add_argument("--only", choices=list(PARTS), help="one part; others stay in the file")
     parser.add_argument("--out", type=Path, help="where to write the result as JSON")
     chosen = parser.parse_args()
     out = chosen.out or (None if chosen.quick else RESULT)
-    rows: list[dict[str, Any]] = []
-    result: dict[str, Any] = {
-        "commit": commit(),
-        "seed": SEED,
-        "machine": {"cores": os.cpu_count()},
-        "quick": chosen.quick,
-    }
-
-    def tell(name: str, found: Any) -> None:
-        """Keep what is there so far: a part takes long."""
-        result[name] = found
-        print(name, json.dumps(_plain(found)), flush=True)
+    kept = out is not None and chosen.only and out.exists()
+    result: dict[str, Any] = json.loads(out.read_text(encoding="utf-8")) if out and kept else {}
+    for name, part in PARTS.items():
+        if chosen.only not in (None, name):
+            continue
+        began = {
+            "commit": commit(),
+            "seed": SEED,
+            "machine": {"cores": os.cpu_count()},
+            "quick": chosen.quick,
+        }
+        result[name] = _plain(began | part(chosen.quick))
+        print(name, json.dumps({k: x for k, x in result[name].items() if k != "cells"}), flush=True)
         if out is not None:
             out.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(_plain(result), indent=1, allow_nan=False)
+            text = json.dumps(result, indent=1, allow_nan=False)
             out.write_text(text + "\n", encoding="utf-8")
-
-    tell("household, 5 fields", five_fields(chosen.quick))
-    for case in cases(chosen.quick):
-        rows += rows_of(case)
-        show([r for r in rows if r["scenario"] == case.name])
-    tell("cells", rows)
-    tell("unbiased", {"estimators": list(UNBIASED), **verdict(rows, UNBIASED)})
-    tell("lineage", verdict(rows, ("lineage",)))
-    tell("household, 192 fields", many_fields(chosen.quick))
 
 
 def show(rows: Sequence[dict[str, Any]]) -> None:

@@ -15,7 +15,7 @@ from ..runs import run_losses, sum_rows
 from ..seam import Loss
 from ..stencils import unit_length
 
-_STEP, _FARTHEST = 0.1, 1.5  # On the unconstrained scale: of each element, and of all together.
+_STEP, _FARTHEST = 0.05, 1.0  # On the unconstrained scale: of each element, and of all together.
 _PAIRS = 3  # For each key: its own luck, and more.
 RUNS = 2 * _PAIRS
 

@@ -67,7 +67,8 @@ class Lineage:
         twins: worlds with roots of their own beside each run, an even number: half of them have
             more of the rarer events than the run, the others fewer.
         unexplained: share of the worth of all roots that may stay unexplained by sums and products
-            of coins. The curvature of hazards is 5 to 10 %, a lost threshold half or more.
+            of coins. The curvature of hazards is below 1 % through `infections`, a lost threshold
+            half or more.
         smooth: whether fields of three elements or more are smoothed.
         anchored: whether, of three elements or more, the part along the gradient itself is taken
             from three differences a key.

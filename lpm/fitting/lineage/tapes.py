@@ -23,8 +23,8 @@ class Tape(abc.ABC):
     """What becomes of each coin and of each value that everybody shares, in order."""
 
     @abc.abstractmethod
-    def toss(self, p: Array, uniform: Array, spare: Array) -> Array:
-        """The coin of probability `p`; `spare` are uniforms of the tape's own."""
+    def toss(self, p: Array, among: Array, uniform: Array, spare: Array) -> Array:
+        """The coin of probability `p` times `among`; `spare` are uniforms of the tape's own."""
 
     @abc.abstractmethod
     def share(self, x: Array) -> Array:
@@ -39,13 +39,16 @@ class CoinDraw(Draw):
         self._tape = tape
         self._roots = roots
 
-    def bernoulli(self, p: Any, axis: Axis | None = None) -> Float[Array, "..."]:
+    def bernoulli(
+        self, p: Any, axis: Axis | None = None, *, among: Any = 1.0
+    ) -> Float[Array, "..."]:
         """A coin, on the tape.
 
         Raises:
             ScenarioError: a coin that is not tossed for agents, or stands in an inner loop.
         """
-        parts, (p,) = self._parameters(axis, p)
+        whole = jnp.multiply(among, p)
+        parts, (whole, p, among) = self._parameters(axis, whole, p, among)
         if parts[:1] != (AGENT,):
             raise ScenarioError(
                 f"a coin in `{self._name}` has axes {list(parts)}; {_NO_TWIN}, so `agent` must "
@@ -53,7 +56,7 @@ class CoinDraw(Draw):
             )
         self._record((), jnp.zeros(()))  # refuses inner loops
         uniform = uniform_from(*self._bits(parts)(0))
-        return self._tape.toss(p, uniform, self._roots.uniform(parts))
+        return self._tape.toss(p, among, uniform, self._roots.uniform(parts))
 
     def shared(self, x: Array) -> Array:
         """A shared value, on the tape."""
@@ -82,14 +85,16 @@ class Base(Tape):
     """The world that the run would have been; keeps all that is tossed."""
 
     p: list[Array] = field(default_factory=list)
+    parts: list[tuple[Array, Array]] = field(default_factory=list)
     x: list[Array] = field(default_factory=list)
     shared: list[Array] = field(default_factory=list)
     late: int = 0
 
-    def toss(self, p: Array, uniform: Array, spare: Array) -> Array:  # noqa: ARG002
+    def toss(self, p: Array, among: Array, uniform: Array, spare: Array) -> Array:  # noqa: ARG002
         """The coin as every run tosses it."""
-        self.p.append(p)
-        self.x.append((uniform < p).astype(jnp.float32))
+        self.p.append(p * among)
+        self.parts.append((p, among))
+        self.x.append((uniform < self.p[-1]).astype(jnp.float32))
         return self.x[-1]
 
     def share(self, x: Array) -> Array:
@@ -114,9 +119,9 @@ class Fixed(Tape):
     p: list[Array] = field(default_factory=list)
     seen: int = 0
 
-    def toss(self, p: Array, uniform: Array, spare: Array) -> Array:  # noqa: ARG002
+    def toss(self, p: Array, among: Array, uniform: Array, spare: Array) -> Array:  # noqa: ARG002
         """The given outcome."""
-        self.p.append(p)
+        self.p.append(p * among)
         return self.x[len(self.p) - 1]
 
     def share(self, x: Array) -> Array:
@@ -135,7 +140,7 @@ class Twin(Tape):
     out in both as the side that is flipped.
 
     Attributes:
-        p, x, shared: of the base.
+        p, parts, x, shared: of the base; `parts` are the two factors of each probability.
         chance: probability of a root for each coin that is on the side to be flipped.
         adds: whether rare events are added or taken away; may be traced.
         touched: agents that differ between the worlds.
@@ -144,6 +149,7 @@ class Twin(Tape):
     """
 
     p: list[Array]
+    parts: list[tuple[Array, Array]]
     x: list[Array]
     shared: list[Array]
     chance: list[Array]
@@ -152,20 +158,28 @@ class Twin(Tape):
     coins: list[dict[str, Array]] = field(default_factory=list)
     seen: int = 0
 
-    def toss(self, p: Array, uniform: Array, spare: Array) -> Array:
+    def toss(self, p: Array, among: Array, uniform: Array, spare: Array) -> Array:
         """The coin on the same uniform, or flipped."""
-        number = len(self.coins)
+        number, own = len(self.coins), p * among
         base, x, chance = self.p[number], self.x[number], self.chance[number]
-        plain = (uniform < p).astype(jnp.float32)
+        plain = (uniform < own).astype(jnp.float32)
         side = ((base > 0.5) == self.adds).astype(jnp.float32)
         touched = self.touched.reshape(-1, *(1,) * (p.ndim - 1))
-        alike = ~touched & ((p > 0) == (base > 0)) & ((p < 1) == (base < 1))
+        alike = ~touched & ((own > 0) == (base > 0)) & ((own < 1) == (base < 1))
         root = (x == side) & (plain == x) & alike & (spare < chance)
         mine = jnp.where(root, 1 - x, plain)
-        apart = (mine != x) & ~root & (p != base)
-        secant = jnp.where(apart, (mine - x) / jnp.where(apart, p - base, 1.0), 0.0)
-        lost = self._lost(p, base, alike, chance > 0)
-        self.coins.append({"x": mine > 0.5, "root": root, "secant": secant, "lost": lost})
+        apart = (mine != x) & ~root & (own != base)
+        secant = jnp.where(apart, (mine - x) / jnp.where(apart, own - base, 1.0), 0.0)
+        by_p, by_among = self._shares(number, p, among)
+        self.coins.append(
+            {
+                "x": mine > 0.5,
+                "root": root,
+                "by_p": secant * by_p,
+                "by_among": secant * by_among,
+                "lost": self._lost(own, base, alike, chance > 0),
+            }
+        )
         self.touched = self.touched | jnp.any((mine != x).reshape(x.shape[0], -1), axis=1)
         return mine
 
@@ -173,6 +187,15 @@ class Twin(Tape):
         """The value of the base: what a lineage adds to it is accounted for in the sweep."""
         self.seen += 1
         return self.shared[self.seen - 1]
+
+    def _shares(self, number: int, p: Array, among: Array) -> tuple[Array, Array]:
+        """Slopes of the product by its factors that add up to its difference, whatever they are.
+
+        Where it cannot happen in one of the worlds, it is all due to that: what its probability
+        would have been there has no part in it. Slopes half way would be large and cancel.
+        """
+        base, others = self.parts[number]
+        return jnp.minimum(among, others), jnp.where(among > others, p, base)
 
     def _lost(self, p: Array, base: Array, alike: Array, counted: Array) -> Array:
         """Expected number of coins on their side in the base, and on it in both worlds alike.
@@ -196,21 +219,22 @@ class Middle(Tape):
 
     Attributes:
         x: mean outcome of each coin, with what is added for its derivative.
-        secant: difference of its outcomes by that of its probabilities.
+        slopes: of its outcome, by both factors of its probability.
         shared: values of the base.
     """
 
     x: list[Array]
-    secant: list[Array]
+    slopes: list[tuple[Array, Array]]
     shared: list[Array]
     own: list[Array] = field(default_factory=list)
     seen: int = 0
 
-    def toss(self, p: Array, uniform: Array, spare: Array) -> Array:  # noqa: ARG002
-        """The mean outcome, with the secant as derivative."""
+    def toss(self, p: Array, among: Array, uniform: Array, spare: Array) -> Array:  # noqa: ARG002
+        """The mean outcome, with the slopes as derivatives."""
         number = self.seen
         self.seen += 1
-        return self.x[number] + self.secant[number] * (p - jax.lax.stop_gradient(p))
+        factors = zip(self.slopes[number], (p, among), strict=True)
+        return self.x[number] + sum(k * (f - jax.lax.stop_gradient(f)) for k, f in factors)
 
     def share(self, x: Array) -> Array:
         """The value of the base; what it is here is kept for its derivative."""

@@ -70,7 +70,7 @@ def advance(
         chance = [
             jnp.where(m, roots.chance(p, adds), 0.0) for p, m in zip(tape.p, moves, strict=True)
         ]
-        twin = Twin(tape.p, tape.x, tape.shared, chance, adds, touched)
+        twin = Twin(tape.p, tape.parts, tape.x, tape.shared, chance, adds, touched)
         return move(replace(world, twin=number))(twin, params, leaves), twin.coins
 
     after_twins, coins = jax.vmap(one)(jnp.arange(touched.shape[0]), twins, touched)
@@ -141,7 +141,7 @@ def retrace(
             break
         further, xi = common(by_shared)
         before = [one + other for one, other in zip(before, further, strict=True)]
-    ones = [jnp.ones_like(c["secant"]) for c in coins]
+    ones = [jnp.ones_like(c["by_p"]) for c in coins]
     number = _stack(jnp.sum(c["root"].astype(jnp.float32)) for c in coins)
     tally = jnp.stack([worth, _worths(record, probe.p, ones), number], axis=1)
     return Retraced(before, gradient, rooted, handed, tally)
@@ -236,7 +236,7 @@ def _halfway(
 
     def function(middle: Leaves, added: list[Array]) -> tuple[Leaves, list[Array]]:
         x = [one + more for one, more in zip(heads, added, strict=True)]
-        tape = Middle(x, [c["secant"] for c in coins], record["shared"])
+        tape = Middle(x, [(c["by_p"], c["by_among"]) for c in coins], record["shared"])
         return act(tape, params, middle), tape.own
 
     middle = [(one + other) / 2 for one, other in zip(base, leaves, strict=True)]
