@@ -69,6 +69,10 @@ def assimilate(
     the host or, with `out`, on disk. In a folder, each week appears when it is done: the same call
     with a longer stream goes on from the last one, bit for bit as if it had never stopped.
 
+    States are chosen among those that there are, and cannot be moved to where no member is: after a
+    shock that none foresaw it takes some weeks, and `Week.alarm` says so. Of some hundred members
+    intervals are wider than the exact ones by a tenth or two; of fifty or fewer, too narrow.
+
     Args:
         scenario: what is run.
         population: who it happens to; births and deaths may be among it.
