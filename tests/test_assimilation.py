@@ -13,7 +13,7 @@ import lpm
 from lpm import Array, Float, Scalar
 from lpm.errors import FittingError, ScenarioError
 from lpm.fitting import Feed, Stream, assimilate
-from lpm.fitting.assimilation_update import Tuning, update
+from lpm.fitting.assimilation.update import Tuning, update
 from lpm.fitting.noise import (
     DirichletMultinomial,
     NegativeBinomial,
@@ -282,7 +282,7 @@ def test_a_stream_that_stopped_goes_on_bit_for_bit(tmp_path, whole):
 
 
 def test_a_killed_week_is_done_again_to_the_same_numbers(tmp_path, whole, monkeypatch):
-    import lpm.fitting.assimilation as module
+    import lpm.fitting.assimilation.rounds as module
 
     real, calls = module.look_ahead, []
 
@@ -451,7 +451,7 @@ def never(*_):
     ],
 )
 def test_calls_that_make_no_sense_are_refused_before_a_run(changes, message, monkeypatch):
-    monkeypatch.setattr("lpm.fitting.assimilation_members._advance", never)
+    monkeypatch.setattr("lpm.fitting.assimilation.members._advance", never)
     with pytest.raises((FittingError, ScenarioError), match=message):
         assimilate(tally, ONE, counts(ROWS), **changes)
 

@@ -1,9 +1,12 @@
 """Fitting: gradients of a loss through a run, and what is done with them."""
 
-from .assimilation import assimilate as assimilate
-from .assimilation_feed import Feed as Feed
-from .assimilation_stream import Stream as Stream
-from .assimilation_weeks import Assimilation as Assimilation, Week as Week
+from .assimilation import (
+    Assimilation as Assimilation,
+    Feed as Feed,
+    Stream as Stream,
+    Week as Week,
+    assimilate as assimilate,
+)
 from .averaging import (
     Average as Average,
     LogMeanExp as LogMeanExp,

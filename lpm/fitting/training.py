@@ -154,7 +154,9 @@ def learn(
                 stale = 0 if better.any() else stale + 1
                 if stale > max(_STALE * count, 5):
                     break
-            weights, memory = course.step(weights, memory, slopes, float(np.asarray(schedule(number))))
+            weights, memory = course.step(
+                weights, memory, slopes, float(np.asarray(schedule(number)))
+            )
     if whole:
         return weights
     if not np.isfinite(lowest).all():

@@ -8,9 +8,9 @@ from typing import Any, final
 
 import polars as pl
 
-from ..errors import FittingError, unknown
-from .assimilation_feed import Feed
-from .assimilation_reports import read_reports
+from ...errors import FittingError, unknown
+from .feed import Feed
+from .reports import read_reports
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt32
 
-from .assimilation_feed import Feed
-from .assimilation_members import Rows
-from .assimilation_stream import Datum
-from .chance import fresh_words
+from ..chance import fresh_words
+from .feed import Feed
+from .members import Rows
+from .stream import Datum
 
 _WIDTH = 8  # Reports that are weighed at once, or a multiple.
 Expected = Float[np.ndarray, "member datum"]

@@ -11,8 +11,8 @@ import polars as pl
 from jaxtyping import Float
 from scipy.stats import chi2
 
-from ..params import html_table
-from .posterior import Posterior
+from ...params import html_table
+from ..posterior import Posterior
 
 ALARM = 0.001  # A right model falls below it in one stream of a thousand, at one given week.
 

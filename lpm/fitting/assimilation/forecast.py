@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
 
-from ..population.seeds import Generator
-from .assimilation_evidence import draw_reports
-from .assimilation_feed import FAR, Feed
-from .assimilation_members import Members, Rows, Runs
-from .assimilation_stream import Datum, Stream
-from .chance import generator_for
-from .noise import NegativeBinomial, Poisson
+from ...population.seeds import Generator
+from ..chance import generator_for
+from ..noise import NegativeBinomial, Poisson
+from .evidence import draw_reports
+from .feed import FAR, Feed
+from .members import Members, Rows, Runs
+from .stream import Datum, Stream
 
 # Those of the American forecast hubs.
 LEVELS = (0.01, 0.025, *(round(0.05 * i, 2) for i in range(1, 20)), 0.975, 0.99)

@@ -7,32 +7,32 @@ from typing import Any
 
 import numpy as np
 
-from ..axes import is_traced
-from ..errors import FittingError
-from ..launch import key_words
-from ..params import Params
-from ..population import Population
-from ..scenario import Scenario
-from .assimilation_evidence import read_evidence, surprise
-from .assimilation_forecast import Outlook, look_ahead, now, pick_rows, quantile_frame
-from .assimilation_members import Members, Rows, Runs, begin
-from .assimilation_request import (
+from ...axes import is_traced
+from ...errors import FittingError
+from ...launch import key_words
+from ...params import Params
+from ...population import Population
+from ...scenario import Scenario
+from ..chance import generator_for
+from ..journal import Journal
+from ..posterior import Posterior
+from ..request import choose_fields
+from ..space import Space
+from ..watching import open_watch
+from .evidence import read_evidence, surprise
+from .forecast import Outlook, look_ahead, now, pick_rows, quantile_frame
+from .members import Members, Rows, Runs, begin
+from .request import (
     check_horizon,
     check_request,
     describe,
     draw_priors,
     read_walk,
 )
-from .assimilation_store import States, keep_reports, open_journal
-from .assimilation_stream import Datum, Stream
-from .assimilation_update import Tuning, check_possible, update
-from .assimilation_weeks import Assimilation, Week, alarm
-from .chance import generator_for
-from .journal import Journal
-from .posterior import Posterior
-from .request import choose_fields
-from .space import Space
-from .watching import open_watch
+from .store import States, keep_reports, open_journal
+from .stream import Datum, Stream
+from .update import Tuning, check_possible, update
+from .weeks import Assimilation, Week, alarm
 
 Known = dict[int, tuple[Datum, ...]]
 
@@ -59,7 +59,7 @@ def assimilate(
     """Take in a stream of reports week by week: parameters, what goes on now, and what comes.
 
     Each member of the ensemble is a whole run with parameters of its own, drawn from the priors.
-    After a week its reports are taken in as `lpm.fitting.assimilation_update.update` says. A week
+    After a week its reports are taken in as `lpm.fitting.assimilation.update.update` says. A week
     counts with the reports as they are known at its update; where one of an earlier week has come
     in late or was revised since, the members of the week before are fetched back and the weeks from
     there on gone through again with what is known now, so that nothing counts twice. Revisions of

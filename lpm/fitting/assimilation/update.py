@@ -7,8 +7,8 @@ from jaxtyping import Float, Int
 from scipy.special import logsumexp, ndtri
 from scipy.stats import rankdata
 
-from ..errors import FittingError
-from ..population.seeds import Generator
+from ...errors import FittingError
+from ...population.seeds import Generator
 
 Points = Float[np.ndarray, "member element"]
 _KERNEL = 0.14  # Width of the kernel after resampling, in standard deviations.

@@ -10,17 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt32
 
-from ..engine import lanewise
-from ..errors import FittingError, unknown
-from ..launch import make_plan, start
-from ..population import Population
-from ..scenario import Scenario
-from ..segments import raise_faults
-from .assimilation_feed import Feed
-from .chance import generator_for
-from .runs import TOGETHER
-from .space import Space
-from .swarm import Setting, Swarm, gather, particle_keys, propagate
+from ...engine import lanewise
+from ...errors import FittingError, unknown
+from ...launch import make_plan, start
+from ...population import Population
+from ...scenario import Scenario
+from ...segments import raise_faults
+from ..chance import generator_for
+from ..runs import TOGETHER
+from ..space import Space
+from ..swarm import Setting, Swarm, gather, particle_keys, propagate
+from .feed import Feed
 
 Rows = dict[str, np.ndarray]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from ..errors import FittingError, unknown
+from ...errors import FittingError, unknown
 
 _COLUMNS = ("series", "date", "value")
 

@@ -7,8 +7,8 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Float
 
-from ..errors import FittingError
-from .noise import DirichletMultinomial, NegativeBinomial, Noise
+from ...errors import FittingError
+from ..noise import DirichletMultinomial, NegativeBinomial, Noise
 
 WAYS = ("sum", "rise", "mean", "last")
 DATES = ("event", "report")

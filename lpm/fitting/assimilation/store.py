@@ -9,11 +9,11 @@ from zipfile import BadZipFile
 import numpy as np
 import polars as pl
 
-from ..errors import FittingError
-from .assimilation_members import Members
-from .assimilation_reports import say
-from .assimilation_stream import Stream
-from .journal import Journal, write
+from ...errors import FittingError
+from ..journal import Journal, write
+from .members import Members
+from .reports import say
+from .stream import Stream
 
 _KEY = ("series", "date", "as_of")
 

@@ -7,15 +7,15 @@ import numpy as np
 from jaxtyping import Array, Float, UInt32
 from scipy.stats import qmc
 
-from ..axes import axis_names, hints, is_array
-from ..errors import FittingError, ScenarioError, unknown
-from ..params import Params
-from ..population import Population
-from ..provenance import describe_run, identity
-from ..scenario import Scenario, check_every, check_schedules, check_steps
-from .assimilation_stream import Stream
-from .chance import generator_for
-from .space import Space
+from ...axes import axis_names, hints, is_array
+from ...errors import FittingError, ScenarioError, unknown
+from ...params import Params
+from ...population import Population
+from ...provenance import describe_run, identity
+from ...scenario import Scenario, check_every, check_schedules, check_steps
+from ..chance import generator_for
+from ..space import Space
+from .stream import Stream
 
 
 def check_request(
