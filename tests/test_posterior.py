@@ -135,7 +135,7 @@ def test_the_ensemble_finds_the_gamma_posterior_in_few_runs(one):
     assert found.summary()["left"][0] == pytest.approx(EXACT.var() / (SHAPE / RATE**2), rel=0.6)
 
 
-def test_the_amortised_is_right_for_other_data_too(one):
+def test_the_amortised_is_right_for_other_data_too(one, tmp_path):
     found = posterior(
         still, one, series, keys=[0, 1], method="amortised", budget=2000, fields=["rate"]
     )
@@ -146,6 +146,15 @@ def test_the_amortised_is_right_for_other_data_too(one):
     half = stats.gamma(SHAPE + np.nansum(np.round(COUNTS / 2)), scale=1 / (RATE + 7))
     assert fewer.summary()["mean"][0] == pytest.approx(half.mean(), abs=0.5 * half.std())
     assert fewer.runs == found.runs
+    found.save(tmp_path)
+    again = Posterior.load(tmp_path, still, one)
+    assert np.array_equal(again.points, found.points)
+    halved = Series("cases", np.round(COUNTS / 2), Poisson(), background=0.0)
+    assert np.array_equal(again.condition(halved).points, fewer.points)
+    whole = (tmp_path / "amortised.eqx").read_bytes()
+    (tmp_path / "amortised.eqx").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(FittingError, match="cannot be read"):
+        Posterior.load(tmp_path, still, one)
     with pytest.raises(FittingError, match="missing others"):
         found.condition(Series("cases", np.ones(8), Poisson()))
 

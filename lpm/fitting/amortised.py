@@ -1,8 +1,11 @@
 """A posterior learnt once for all data of one shape: a flow, conditional on summaries."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -69,6 +72,49 @@ class Amortised:
             about["notes"] = ("The data lie beyond all that the flow has learnt from.",)
         return levels, about
 
+    def write(self, file: Any) -> None:
+        """All that `read_amortised` needs, into a binary file."""
+        about = {
+            "known": self.known.tolist(),
+            "summaries": self.directions.shape[1],
+            "farthest": self.farthest,
+            "key": np.asarray(jax.random.key_data(self.key)).tolist(),
+        }
+        file.write(json.dumps(about).encode() + b"\n")
+        eqx.tree_serialise_leaves(file, (self.flow, self.centre, self.width, self.directions))
+
+
+def read_amortised(path: Path, elements: int) -> Amortised:
+    """Read back what `Amortised.write` wrote, for so many elements.
+
+    Raises:
+        FittingError: flowjax is not installed, or another version of it wrote the file.
+    """
+    with path.open("rb") as file:
+        about = json.loads(file.readline())
+        known, count = np.array(about["known"]), about["summaries"]
+        data = int(known.sum())
+        arrays = (np.zeros(data), np.zeros(data), np.zeros((data, count)))
+        blank = (_blank_flow(jax.random.key(0), elements, count), *arrays)
+        try:
+            flow, centre, width, directions = eqx.tree_deserialise_leaves(file, blank)
+        except (RuntimeError, ValueError, EOFError) as error:
+            raise FittingError(
+                f"{path} cannot be read: it is cut off, or of another version of flowjax"
+            ) from error
+    words = np.array(about["key"], np.uint32)
+    key = jax.random.wrap_key_data(words, impl="threefry2x32")
+    return Amortised(flow, centre, width, directions, about["farthest"], known, key)
+
+
+def _blank_flow(key: Any, elements: int, summaries: int) -> Any:
+    """A flow that has learnt nothing."""
+    flows, _, laws = _import_flows()
+    with jax.numpy_rank_promotion("allow"):
+        return flows.masked_autoregressive_flow(
+            key, base_dist=laws.Normal(jnp.zeros(elements)), cond_dim=summaries, flow_layers=4
+        )
+
 
 def infer_amortised(objective: Objective, evidence: Evidence, budget: int) -> Amortised:
     """Learn from runs under the priors, each in a world of its own.
@@ -79,7 +125,7 @@ def infer_amortised(objective: Objective, evidence: Evidence, budget: int) -> Am
     Source: Papamakarios & Murray (2016), Advances in Neural Information Processing Systems 29;
     Papamakarios, Pavlakou & Murray (2017), the same 30, for the flow.
     """
-    flows, train, laws = _import_flows()
+    _, train, _ = _import_flows()
     rng, size = generator_for(objective.words, "amortised"), objective.space.size
     known = ~np.isnan(evidence.observed)
     power = int(np.ceil(np.log2(budget)))
@@ -102,12 +148,9 @@ def infer_amortised(objective: Objective, evidence: Evidence, budget: int) -> Am
     scores = np.repeat(ndtri(levels[fine]), _DRAWS, axis=0)
     first, second, last = jax.random.split(jax.random.fold_in(key, 1), 3)
     with jax.numpy_rank_promotion("allow"):
-        flow = flows.masked_autoregressive_flow(
-            first, base_dist=laws.Normal(jnp.zeros(size)), cond_dim=count, flow_layers=4
-        )
         flow, _ = train.fit_to_data(
             second,
-            flow,
+            _blank_flow(first, size, count),
             (jnp.asarray(scores, jnp.float32), jnp.asarray(sums, jnp.float32)),
             learning_rate=3e-3,
             max_epochs=_EPOCHS,

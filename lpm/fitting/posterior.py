@@ -1,190 +1,32 @@
 """`posterior`: what the data leave open of the parameters, as draws."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from html import escape
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
-import jax
 import numpy as np
-import polars as pl
-from jaxtyping import Array, Float, Key
-from scipy.stats import qmc
 
 from ..errors import FittingError
-from ..params import Params, html_table
+from ..params import Params
 from ..population import Population
-from ..provenance import describe_run, identity, source_hash
+from ..provenance import describe_run, identity
 from ..scenario import Scenario
-from ..simulation import ensemble
-from ..trajectory import Trajectory
-from .amortised import Amortised, infer_amortised
+from .amortised import infer_amortised
 from .averaging import Average, choose_average
 from .ensemble_posterior import infer_ensemble, least_budget
 from .evidence import Evidence, LogLikelihood
-from .journal import Journal, write
-from .losses import Series, Together
+from .journal import Journal
 from .objective import Objective
+from .posterior_draws import Posterior
 from .request import choose_fields, settle
 from .runs import check_loss
 from .space import Space
+from .synthetic import SYNTHETIC, check_synthetic, learn_synthetic
 from .tempered import infer_tempered
 from .variational import infer_variational
 from .watching import open_watch
 
 METHODS = ("variational", "smc", "amortised", "ensemble")
-_PRIOR = 2**10  # Draws of the priors to compare with.
-_SAYS = "posterior.json"
-
-
-@final
-@dataclass(frozen=True)
-class Posterior:
-    """Draws of the parameters given data, each as likely as the others.
-
-    Attributes:
-        scenario, population: what is run, and on whom.
-        space: the fields, and the params of all others.
-        points: draws on the unconstrained scale.
-        method: how they were found.
-        runs: simulator runs spent.
-        steps, every: horizon and cadence of the runs.
-        diagnostics: how far to trust them, by name; see the method.
-        notes: what went wrong, in words.
-    """
-
-    scenario: Scenario[Any, Any]
-    population: Population
-    space: Space
-    points: Float[np.ndarray, "draw element"]
-    method: str
-    runs: int
-    steps: int
-    every: int
-    diagnostics: dict[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    amortised: Amortised | None = field(default=None, repr=False)
-
-    def sample(self, key: Key[Array, ""], n: int) -> dict[str, Float[np.ndarray, "draw ..."]]:
-        """`n` draws of each field, [draw, *field], within its bounds."""
-        pick = np.asarray(jax.random.choice(key, len(self.points), (n,), n > len(self.points)))
-        return self.space.place(self.points[pick])
-
-    def summary(self) -> pl.DataFrame:
-        """A row per element, in its own units.
-
-        Columns: element, mean, sd, 5 %, 50 %, 95 %, prior_sd, and left: the share of the prior's
-        variance that the data leave.
-        """
-        flat = self.space.flat(self.points)
-        levels = qmc.Sobol(self.space.size, scramble=False).random(_PRIOR) + 0.5 / _PRIOR
-        prior = self.space.flat(self.space.quantiles(levels)).std(axis=0)
-        low, middle, high = np.quantile(flat, [0.05, 0.5, 0.95], axis=0)
-        return pl.DataFrame(
-            {
-                "element": self.space.labels,
-                "mean": flat.mean(axis=0),
-                "sd": flat.std(axis=0),
-                "5 %": low,
-                "50 %": middle,
-                "95 %": high,
-                "prior_sd": prior,
-                "left": flat.var(axis=0) / np.maximum(prior**2, 1e-30),
-            }
-        )
-
-    def predictive(self, *, keys: Any, n: int = 100) -> Trajectory:
-        """Runs under `n` draws, evenly spread over all, [variant, run, row, ...]."""
-        at = np.linspace(0, len(self.points) - 1, n).astype(int)
-        return ensemble(
-            self.scenario,
-            self.population,
-            keys=keys,
-            params=self.space.params.replace(**self.space.place(self.points[at])),
-            steps=self.steps,
-            every=self.every,
-            keep_state=False,
-        )
-
-    def condition(self, series: Series | Together) -> "Posterior":
-        """The posterior given other data of the same shape, without another run.
-
-        Raises:
-            FittingError: another method than amortised, or data of another shape.
-        """
-        if self.amortised is None:
-            raise FittingError(f"a posterior by {self.method} is of its data; use 'amortised'")
-        levels, about = self.amortised.condition(Evidence(series))
-        notes = tuple(about.pop("notes", ()))
-        points = self.space.quantiles(levels)
-        return replace(self, points=points, diagnostics=about, notes=notes)
-
-    def save(self, folder: str | Path) -> Path:
-        """Write draws and a description into a folder; the learnt part of amortised is not kept."""
-        folder = Path(folder)
-        about = {
-            "scenario": self.scenario.name,
-            "source": source_hash(self.scenario),
-            "fields": list(self.space.fields),
-            "method": self.method,
-            "runs": self.runs,
-            "steps": self.steps,
-            "every": self.every,
-            "diagnostics": self.diagnostics,
-            "notes": list(self.notes),
-            "summary": self.summary().to_dicts(),
-        }
-        write(folder / "draws.npz", lambda file: np.savez(file, points=self.points))
-        text = json.dumps(about, indent=2)
-        write(folder / _SAYS, lambda file: file.write(text.encode()))
-        return folder
-
-    @classmethod
-    def load(
-        cls,
-        folder: str | Path,
-        scenario: Scenario[Any, Any],
-        population: Population,
-        params: Params | None = None,
-    ) -> "Posterior":
-        """Read back what `save` wrote.
-
-        Raises:
-            FittingError: nothing there, or of another scenario.
-        """
-        path = Path(folder) / _SAYS
-        if not path.exists():
-            raise FittingError(f"{folder} holds no {_SAYS}; give a folder a posterior was saved to")
-        about = json.loads(path.read_text())
-        if about["source"] != source_hash(scenario):
-            raise FittingError(f"{folder} holds a posterior of another {about['scenario']}")
-        with np.load(Path(folder) / "draws.npz") as kept:
-            points = kept["points"]
-        chosen = scenario.params if params is None else params
-        return cls(
-            scenario=scenario,
-            population=population,
-            space=Space(chosen, tuple(about["fields"])),
-            points=points,
-            notes=tuple(about["notes"]),
-            **{name: about[name] for name in ("method", "runs", "steps", "every", "diagnostics")},
-        )
-
-    def __str__(self) -> str:
-        lines = [f"Posterior of {self.scenario.name} by {self.method} after {self.runs} runs:"]
-        lines += [
-            f"  {row['element']}: {row['50 %']:.4g} in [{row['5 %']:.4g}, {row['95 %']:.4g}], "
-            f"{row['left']:.0%} of the prior's variance left"
-            for row in self.summary().to_dicts()
-        ]
-        lines += [f"  {name}: {_short(value)}" for name, value in self.diagnostics.items()]
-        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
-
-    def _repr_html_(self) -> str:
-        said = "<br>".join(escape(x) for x in (str(self).splitlines()[0], *self.notes))
-        return f"<p>{said}</p>{html_table(self.summary().to_dicts())}"
 
 
 def posterior(
@@ -211,7 +53,8 @@ def posterior(
     Methods: "ensemble" learns, from runs placed nearer and nearer, the law of summaries of the
     data, and needs the fewest; "amortised" learns the posterior of any data at once; both simulate
     data and so need a `Series`. "smc" and "variational" take the likelihood of the data, averaged
-    over the worlds of `keys`, as exact: their answer is right as far as this average is.
+    over the worlds of `keys`, as exact: their answer is right as far as this average is. With
+    `combine="synthetic"` its luck widens the answer instead.
 
     Args:
         scenario: what is run.
@@ -226,7 +69,9 @@ def posterior(
             of `Space.log_prior`, uniform between two bounds.
         params: values of all other fields, if not the scenario's defaults.
         steps, every: another horizon than the scenario's, and the cadence of rows.
-        combine: likelihoods over worlds (smc, variational): log_mean_exp, mean or an average.
+        combine: likelihoods over worlds (smc, variational): log_mean_exp, mean or an average, which
+            take the average over few keys as exact; or synthetic, for `Series`, which counts the
+            luck of runs and of few keys as noise about the mean run.
         out: folder for a journal to resume from, and for the result.
         progress: a bar; by default where a person looks.
         step: of differences (variational), on the unconstrained scale.
@@ -239,9 +84,10 @@ def posterior(
         ScenarioError: names that are no parameters, or params of another scenario.
     """
     params, steps, words = settle(scenario, keys, params, steps, every)
-    names, average = choose_fields(params, "parameter", fields), choose_average(combine)
+    names = choose_fields(params, "parameter", fields)
     space, evidence = Space(params, names), Evidence(log_likelihood)
     check_request(space, evidence, method, budget, len(words))
+    average = _choose(combine, evidence)
     check_loss(scenario, population, log_likelihood, words, params, steps, every)
     about = identity(describe_run(scenario, population, params, words, steps, every, "stop")) | {
         "verb": "posterior",
@@ -275,18 +121,20 @@ def infer(
     method: str,
     budget: int,
     *,
-    average: Average | None = None,
+    average: Average | str | None = None,
     step: float = 0.05,
     weight: float = 1.0,
     particles: int | None = None,
 ) -> Posterior:
     """The posterior by a method, all else being checked; see `posterior`."""
-    average = choose_average("log_mean_exp") if average is None else average
+    law = _choose("log_mean_exp" if average is None else average, evidence)
     learnt = None
+    if law == SYNTHETIC and method in ("smc", "variational"):
+        law = learn_synthetic(objective, evidence, budget)
     if method == "smc":
-        points, said = infer_tempered(objective, evidence, average, budget, particles)
+        points, said = infer_tempered(objective, evidence, law, budget, particles)
     elif method == "variational":
-        points, said = infer_variational(objective, evidence, average, budget, step, weight)
+        points, said = infer_variational(objective, evidence, law, budget, step, weight)
     elif method == "amortised":
         learnt = infer_amortised(objective, evidence, budget)
         levels, said = learnt.condition(evidence)
@@ -334,5 +182,9 @@ def check_request(space: Space, evidence: Evidence, method: str, budget: int, wo
         )
 
 
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _choose(combine: str | Average, evidence: Evidence) -> Any:
+    """An average, or the name of the synthetic likelihood, which is learnt from runs."""
+    if not isinstance(combine, str) or combine != SYNTHETIC:
+        return choose_average(combine)
+    check_synthetic(evidence)
+    return combine

@@ -5,7 +5,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 from scipy.stats import qmc
 
 from .averaging import Average
@@ -13,6 +12,7 @@ from .chance import generator_for
 from .emulator import next_step, resample
 from .evidence import Evidence
 from .objective import Objective, Points
+from .synthetic import SyntheticLaw, averaged
 
 _ROUNDS = 30  # Of moves that the budget should last for, where the caller gives no particles.
 _MOVES = 3  # At each temperature.
@@ -21,7 +21,7 @@ _MOVES = 3  # At each temperature.
 def infer_tempered(
     objective: Objective,
     evidence: Evidence,
-    average: Average,
+    average: Average | SyntheticLaw,
     budget: int,
     particles: int | None = None,
 ) -> tuple[Points, dict[str, Any]]:
@@ -30,7 +30,8 @@ def infer_tempered(
     Particles start at the priors; the likelihood enters by steps that keep half of them alive, and
     between steps each particle walks at random with the covariance of all. Worlds are the same for
     all particles, so that the averaged likelihood is one fixed function: the posterior is that of
-    this average, and its luck shrinks only with more keys. What budget is left goes into moves.
+    this average, and its luck shrinks only with more keys, or is counted by a `SyntheticLaw`. What
+    budget is left goes into moves.
 
     Source: Del Moral, Doucet & Jasra (2006), Journal of the Royal Statistical Society B 68.
     """
@@ -80,13 +81,3 @@ def infer_tempered(
         )
     about = {"particles": count, "power": reached, "accepted": taken / max(rounds, 1)}
     return points, about | {"rounds": rounds, "notes": notes}
-
-
-def averaged(
-    objective: Objective, evidence: Evidence, average: Average, points: Points
-) -> Float[np.ndarray, " point"]:
-    """Log-likelihood at each point, averaged over worlds; -inf where all runs fail."""
-    found = evidence.log_likelihoods(objective.evaluate(points))
-    with np.errstate(invalid="ignore"):
-        values = -average.weigh(-found)[0]
-    return np.where(np.isnan(values), -np.inf, values)

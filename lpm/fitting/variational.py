@@ -15,7 +15,7 @@ from .emulator import next_step, resample
 from .evidence import Evidence
 from .objective import Objective, Points
 from .psis import FINE, pareto_k
-from .tempered import averaged
+from .synthetic import SyntheticLaw, averaged, residuals_of
 
 _KEPT = 4000
 _SCREEN, _CHECK = 0.15, 0.2  # Of the budget: to find a start, and to weigh the guide at the end.
@@ -50,7 +50,7 @@ class _Guide:
 def infer_variational(
     objective: Objective,
     evidence: Evidence,
-    average: Average,
+    average: Average | SyntheticLaw,
     budget: int,
     step: float = 0.05,
     weight: float = 1.0,
@@ -101,7 +101,7 @@ def infer_variational(
 def _begin(
     objective: Objective,
     evidence: Evidence,
-    average: Average,
+    average: Average | SyntheticLaw,
     budget: int,
     weight: float,
     step: float,
@@ -115,8 +115,8 @@ def _begin(
     mean = points[int(np.argmax(values))].astype(np.float64)
     spread = points.std(axis=0)
     precision = np.diag(1 / np.maximum(spread, 1e-6) ** 2)
-    if evidence.series:
-        information = _information(objective, evidence, mean, step) / weight
+    if all(hasattr(one.noise, "residuals") for one in evidence.series) and evidence.series:
+        information = _information(objective, evidence, average, mean, step) / weight
         root = np.linalg.cholesky(np.linalg.inv(precision + information))
     else:
         power = next_step(values, 1.0)
@@ -128,24 +128,30 @@ def _begin(
 
 
 def _information(
-    objective: Objective, evidence: Evidence, mean: Float[np.ndarray, " element"], step: float
+    objective: Objective,
+    evidence: Evidence,
+    average: Average | SyntheticLaw,
+    mean: Float[np.ndarray, " element"],
+    step: float,
 ) -> Float[np.ndarray, "element element"]:
-    """Curvature of the negative log-likelihood, by slopes of roots of the expected data.
-
-    On the scale of the square root counts of a Poisson law have variance 1/4; more noise makes
-    the guide start too narrow, from where it widens.
-    """
+    """Curvature of the negative log-likelihood, by slopes of the misses of the mean run."""
     directions = np.eye(objective.space.size)
     moved = mean + step * np.concatenate([directions, -directions])
-    roots = 2 * np.sqrt(np.maximum(objective.evaluate(moved).astype(np.float64), 0))
-    size = len(directions)
-    slopes = ((roots[:size] - roots[size:]) / (2 * step)).mean(axis=1)
-    slopes = np.where(np.isfinite(slopes), slopes, 0.0)[:, ~np.isnan(evidence.observed)]
+    with np.errstate(invalid="ignore"):
+        misses = residuals_of(evidence, objective.evaluate(moved)).mean(axis=1)
+        slopes = (misses[: len(directions)] - misses[len(directions) :]) / (2 * step)
+    slopes = np.where(np.isfinite(slopes), slopes, 0.0)
+    if isinstance(average, SyntheticLaw):
+        slopes = slopes @ average.criterion.root.T
     return slopes @ slopes.T
 
 
 def _likelihood_slope(
-    objective: Objective, evidence: Evidence, average: Average, points: Points, step: float
+    objective: Objective,
+    evidence: Evidence,
+    average: Average | SyntheticLaw,
+    points: Points,
+    step: float,
 ) -> Float[np.ndarray, "point element"]:
     """Central differences of the averaged log-likelihood, over the same worlds."""
     size = points.shape[1]
