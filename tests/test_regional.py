@@ -46,7 +46,7 @@ class Prior:
 class Params(lpm.Params):
     rate: Float[Array, " week"] = lpm.parameter(np.zeros(REACH), within=(-1, 1), prior=Prior())
     first: Scalar = lpm.parameter(100.0, within=(0, None))
-    closed: Float[Array, " day"] = lpm.constant(np.zeros(7 * REACH))
+    closed: Float[Array, " day"] = lpm.constant(np.zeros(14 * REACH))
     factor: Float[Array, " age"] = lpm.parameter([1.0, 2.0])
 
 
