@@ -86,8 +86,7 @@ class Draw:
     ) -> None:
         if estimator not in ESTIMATORS:
             raise ScenarioError(f"no estimator {estimator!r}; there are {listing(ESTIMATORS)}")
-        self._name = name
-        self._slot = slot
+        self._name, self._slot = name, slot
         self._alive = alive
         self._generation = generation
         self._sizes = {AGENT: slot.shape[0], **(sizes or {})}
@@ -152,13 +151,11 @@ class Draw:
         drawn = integer_from(*self._bits(axis)(0), span)
         return (start.astype(jnp.uint32) + drawn).astype(jnp.int32)
 
-    def bernoulli(
-        self, p: ArrayLike, axis: Axis | None = None, *, among: ArrayLike = 1.0
-    ) -> Numbers:
+    def bernoulli(self, p: ArrayLike, axis: Axis | None = None, *, among: ArrayLike = 1) -> Numbers:
         """Float 1 with probability `p` times `among`, else 0; NaN where that is outside [0, 1].
 
-        Right to a relative 2**-23 for `p` down to 2**-40. `p` may leave [0, 1] by rounding, 1e-6.
-        `among`, 1 for whom it can happen and else 0, is a factor that `lineage` keeps apart.
+        Right to a relative 2**-23 down to 2**-40; it may leave [0, 1] by rounding, 1e-6. `among`,
+        1 for whom it can happen and else 0, is a factor that `lineage` keeps apart.
         """
         parts, (p,) = self._parameters(axis, jnp.multiply(among, p))
         right = probable(p)

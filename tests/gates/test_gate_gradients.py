@@ -123,7 +123,7 @@ def test_a_fit_of_many_elements_follows_the_lineage_adjoint_by_itself():
     )
     chosen = choose(objective, space.start, Mean(), step=0.1)
     assert chosen.label == "lineage"
-    assert chosen.sentences[0].startswith("straight_through fails")
+    assert any(said.startswith("straight_through fails") for said in chosen.sentences)
     assert any(said.startswith("lineage passes") for said in chosen.sentences)
     assert chosen.price > 24 * 20
     value, slope = chosen.slope(space.start[None])

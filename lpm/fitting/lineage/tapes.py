@@ -39,9 +39,7 @@ class CoinDraw(Draw):
         self._tape = tape
         self._roots = roots
 
-    def bernoulli(
-        self, p: Any, axis: Axis | None = None, *, among: Any = 1.0
-    ) -> Float[Array, "..."]:
+    def bernoulli(self, p: Any, axis: Axis | None = None, *, among: Any = 1) -> Float[Array, "..."]:
         """A coin, on the tape.
 
         Raises:
