@@ -88,7 +88,7 @@ def study(size: Size, out: Path | None = None) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a reduced size")
     parser.add_argument("--out", type=Path, help="folder for journals, to resume from")
     asked = parser.parse_args()
