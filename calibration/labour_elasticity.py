@@ -167,7 +167,9 @@ def readings(frame: pl.DataFrame) -> list[Reading]:
     ]
 
 
-def recover(frame: pl.DataFrame, truths: int, noise: float, seed: int = 0) -> pl.DataFrame:
+def recover(
+    frame: pl.DataFrame, truths: int, noise: float, seed: int = 0, budget: int = 1500
+) -> pl.DataFrame:
     """Hours made up under known elasticities, with noise, and what `within` says of them."""
     keys = jax.random.split(jax.random.key(seed), truths)
     town = lpm.Population.toy(PEOPLE)
@@ -179,7 +181,7 @@ def recover(frame: pl.DataFrame, truths: int, noise: float, seed: int = 0) -> pl
         errors = noise * np.asarray(jax.random.normal(key, (frame.height,)))
         hours = np.asarray(run.observed["hours"], np.float64) + errors
         made = frame.with_columns(hours=hours)
-        value, error = fit(made, ("elasticity", "habit"), "made up", budget=1500).elasticity
+        value, error = fit(made, ("elasticity", "habit"), "made up", budget).elasticity
         rows.append({"truth": truth, "estimate": value, "standard_error": error})
     frame = pl.DataFrame(rows)
     return frame.with_columns(z=(pl.col("estimate") - pl.col("truth")) / pl.col("standard_error"))

@@ -70,8 +70,9 @@ def test_changes_within_countries_give_the_least_squares_of_other_code():
 
 @pytest.mark.gate
 def test_made_up_hours_give_back_the_elasticity_behind_them():
-    found = study.recover(FRAME, 4, 0.5)
-    # Errors have six degrees of freedom: beyond 4.3 once in two hundred.
+    found = study.recover(FRAME, 2, 0.5, budget=400)
+    # Errors have six degrees of freedom: beyond 4.3 once in two hundred
+    # each.
     assert found["z"].abs().max() < 4.3
     assert found["standard_error"].max() < 0.25
 
