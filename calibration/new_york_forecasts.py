@@ -56,8 +56,9 @@ from .new_york_covid import (
 AHEAD, FITTED, SEEN = 4, 30, 7  # Weeks ahead, of the fit, and that an update looks back.
 _LATE = np.array([-7, -5, -3, -1, 1, AHEAD])  # Weeks from the origin; the first keeps the past.
 _LEVEL = 0.25  # How far the level of a series is expected to move, on the log scale.
-_DRAWS, _EACH = 16, 60  # Runs behind a forecast, and numbers published for each.
+_DRAWS, _EACH = 12, 80  # Runs behind a forecast, and numbers published for each.
 _ROUNDS = 2
+_SLOWEST = 0.02  # Of log transmission in a week; nothing stands still.
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ class City:
         knots = np.asarray(params.knots)
         steady = np.flatnonzero(knots >= 42)
         change = np.diff(np.log(np.asarray(params.reproduction)[steady]))
-        self.pace = float(np.sqrt(np.mean(change**2 / (np.diff(knots[steady]) / 7))))
+        pace = np.sqrt(np.mean(change**2 / (np.diff(knots[steady]) / 7)))
+        self.pace = max(float(pace), _SLOWEST)
         grid = np.unique(np.r_[knots, 7 * np.arange(since - 8, self.weeks + AHEAD + 1)])
         values = np.exp(np.interp(grid, knots, np.log(np.asarray(params.reproduction))))
         self.params = params.replace(

@@ -233,7 +233,9 @@ def begin(
     )
 
 
-def along(t: Array, knots: Float[Array, " knot"], values: Float[Array, " knot"]) -> Scalar:
+def along(
+    t: Array, knots: Float[Array | np.ndarray, " knot"], values: Float[Array | np.ndarray, " knot"]
+) -> Scalar:
     """The value on a day: log-linear between knots, constant beyond."""
     return jnp.exp(jnp.interp(t.astype(jnp.float32), knots, jnp.log(values)))
 

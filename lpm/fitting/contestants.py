@@ -70,7 +70,8 @@ class Contestants:
         """The fit, the rivals, the scores, and the fit to all weeks."""
         lesson, split = self.lesson, self.split
         weights = self._fit(network, NETWORK)
-        count = effective_count(network, weights, lesson, split.score)
+        whole = self.effort.label != "none"
+        count = effective_count(network, weights, lesson, split.score, whole=whole)
         pieces = self._count_pieces(network, count)
         numbers = (network.regions, network.weekly, network.steady, split.score)
         one, several = Pieces(*numbers, 1), Pieces(*numbers, pieces)

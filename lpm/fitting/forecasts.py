@@ -93,8 +93,9 @@ class Contest:
     Attributes:
         rival: its name.
         ratio: of the mean scores; below 1 is better than the rival.
-        difference, low, high: of the mean log score, region by region and week by week, with a
-            95 % interval over regions where there are three or more, else over the weeks.
+        difference, low, high: of the log of the ratio, the mean over regions with its 90 % interval
+            where there are three or more, else of scores week by week in units of the rival's mean.
+            To beat is a claim in one direction, so that 5 % of them are luck.
         count: of what the interval is over.
     """
 
@@ -116,7 +117,7 @@ class Contest:
         if not self.beats and self.difference < 0:
             doubt = ", lower but within what chance allows"
         return (
-            f"{word} {self.rival}: score {self.ratio:.3g} times its own, log ratio "
+            f"{word} {self.rival}: score {self.ratio:.3g} times its own, by region "
             f"{self.difference:.3g} in [{self.low:.3g}, {self.high:.3g}]{doubt}"
         )
 
@@ -125,14 +126,18 @@ def compare(mine: pl.DataFrame, other: pl.DataFrame, rival: str) -> Contest:
     """Two tables of `score` over the same forecasts."""
     both = mine.join(other.select(*_AT, "score"), on=_AT, suffix="_of_rival")
     a, b = both["score"].to_numpy(), both["score_of_rival"].to_numpy()
-    # Logarithms, so that a large region does not speak for all; tiny scores do not count for much.
-    tiny = 1e-3 * float(np.mean(b)) + 1e-12
-    table = both.select("region").with_columns(gap=np.log((a + tiny) / (b + tiny)))
-    groups = table.group_by("region", maintain_order=True).mean()["gap"].to_numpy()
-    gaps = groups if len(groups) >= _FEW else table["gap"].to_numpy()
+    means = both.group_by("region", maintain_order=True).mean()
+    if means.height >= _FEW:
+        # Logarithms, so that a large region does not speak for all; of means, since one score that
+        # happens to be close to zero would speak for its whole region.
+        tiny = 1e-3 * float(b.mean()) + 1e-12
+        mine_mean, other_mean = (means[x].to_numpy() for x in ("score", "score_of_rival"))
+        gaps = np.log((mine_mean + tiny) / (other_mean + tiny))
+    else:
+        gaps = (a - b) / max(float(b.mean()), 1e-12)
     centre, count = float(gaps.mean()), len(gaps)
     reach = np.inf
     if count > 1:
-        reach = stats.t.ppf(0.975, count - 1) * gaps.std(ddof=1) / np.sqrt(count)
+        reach = stats.t.ppf(0.95, count - 1) * gaps.std(ddof=1) / np.sqrt(count)
     ratio = float(a.mean() / b.mean()) if b.mean() > 0 else float("nan")
     return Contest(rival, ratio, centre, centre - float(reach), centre + float(reach), count)

@@ -11,7 +11,9 @@ from .rollouts import Rollout, likelihoods
 from .training import Lesson
 
 
-def effective_count(curve: Curve, weights: Weights, lesson: Lesson, last: int) -> float:
+def effective_count(
+    curve: Curve, weights: Weights, lesson: Lesson, last: int, *, whole: bool = True
+) -> float:
     """The trace of the matrix that takes data to their fit, where the curve ended.
 
     Slopes of the runs come from differences, in the first member. A stop before the end of
@@ -22,15 +24,19 @@ def effective_count(curve: Curve, weights: Weights, lesson: Lesson, last: int) -
     """
     rollout = Rollout(lesson.regions, lesson.words, last)
     first = jax.tree.map(lambda x: x[0], weights)
-    flat, unravel = ravel_pytree(first)
+    # Without gradients only the last layer was free.
+    moved, others = (first, None) if whole else curve.split(first)
+    flat, unravel = ravel_pytree(moved)
+
+    def complete(vector: Array) -> Weights:
+        return unravel(vector) if others is None else curve.merge(unravel(vector), others)
 
     def elements(vector: Array) -> Array:
-        return rollout.place(*curve(unravel(vector), lesson.inputs, lesson.mix)).ravel()
+        return rollout.place(*curve(complete(vector), lesson.inputs, lesson.mix)).ravel()
 
     def price(vector: Array) -> Array:
-        whole = unravel(vector)
-        weekly, _ = curve(whole, lesson.inputs, lesson.mix)
-        return curve.penalty(whole, weekly)
+        there = complete(vector)
+        return curve.penalty(there, curve(there, lesson.inputs, lesson.mix)[0])
 
     points = np.asarray(elements(flat), np.float64).reshape(rollout.start.shape)
 

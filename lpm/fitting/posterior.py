@@ -127,9 +127,9 @@ def infer(
     particles: int | None = None,
 ) -> Posterior:
     """The posterior by a method, all else being checked; see `posterior`."""
-    law = _choose("log_mean_exp" if average is None else average, evidence)
+    law: Any = _choose("log_mean_exp" if average is None else average, evidence)
     learnt = None
-    if law == SYNTHETIC and method in ("smc", "variational"):
+    if isinstance(law, str) and method in ("smc", "variational"):
         law = learn_synthetic(objective, evidence, budget)
     if method == "smc":
         points, said = infer_tempered(objective, evidence, law, budget, particles)

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt32
 
+from ..errors import FittingError
 from ..simulation import simulate
 from .averaging import Mean
 from .chance import fresh_words
-from .choosing import Chosen, choose
+from .choosing import Chosen, choose, judge
 from .gradients import choose_estimator
 from .journal import Journal
 from .lagrangian import Weighed
@@ -26,7 +27,8 @@ from .space import Space
 Points = Float[np.ndarray, "member region element"]
 Data = list[Float[np.ndarray, "member datum"]]  # One for each region.
 _PATHWISE = ("straight_through", "mean_field")  # One pass backwards through a run.
-_CHECKED = 16  # Worlds in which a gradient is checked.
+_STEP = 0.05  # Of differences.
+_CHECKED = 32  # Worlds in which a gradient is checked.
 
 
 @dataclass
@@ -85,7 +87,7 @@ class Rollout:
         self._count()
         return found
 
-    def pull_back(self, points: Points, weights: Data, label: str, step: float = 0.05) -> Points:
+    def pull_back(self, points: Points, weights: Data, label: str, step: float = _STEP) -> Points:
         """Slopes of the weighted sum of what is expected, by the elements of the points."""
         found = []
         for region, one in enumerate(self.objectives):
@@ -111,11 +113,19 @@ class Rollout:
         words = fresh_words(self.words, _CHECKED, "check of the gradient")
         probe = replace(one, readings=_Row(whole), words=words, runs=0.0)
         chosen = choose(probe, points[at], Mean(), estimator=estimator, loss=whole)
+        if chosen.label not in ("crn", "none"):
+            verdict = judge(probe, points[at], Mean(), chosen.label, _STEP, whole)
+            if not np.isfinite(verdict.ratio).all():
+                # Here nobody looks at the answer again, so that a gradient has to be shown right.
+                said = f"{chosen.label} is not followed: its ratio has no bounds over these runs."
+                if estimator != "auto":
+                    raise FittingError(f"{said} Use a larger population, or estimator='auto'")
+                chosen = replace(chosen, label="none", sentences=(*chosen.sentences, said))
         self.runs += probe.runs
         return chosen
 
     def jacobian(
-        self, points: Float[np.ndarray, "region element"], step: float = 0.05
+        self, points: Float[np.ndarray, "region element"], step: float = _STEP
     ) -> list[Float[np.ndarray, "datum element"]]:
         """Slopes of what is expected by every element, by differences."""
         found = []

@@ -27,7 +27,7 @@ from lpm.fitting import NegativeBinomial, RegionalFit, Series, calibrate_regions
 from lpm.provenance import commit
 
 FIRST, WEEKS = datetime.date(2020, 8, 8), 37  # Weeks end on Saturdays; the tracker ends in April.
-AGENTS = 10_000
+AGENTS = 40_000
 ADMITTED = 0.03  # Admissions for each infection.
 IMMUNE = 0.25  # Infected in the first wave, by serology.
 COUNTIES = {
@@ -188,7 +188,7 @@ def main() -> None:
         "machine": f"{platform.machine()}, {jax.devices()[0].device_kind} x 1",
         "budget": chosen.budget,
         "members": chosen.members,
-        "units": "infections among 10,000 agents",
+        "units": "infections among 40,000 agents",
         "boroughs": found,
     }
     path.write_text(json.dumps(about, indent=2) + "\n")
