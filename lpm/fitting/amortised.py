@@ -102,7 +102,7 @@ def read_amortised(path: Path, elements: int) -> Amortised:
             raise FittingError(
                 f"{path} cannot be read: it is cut off, or of another version of flowjax"
             ) from error
-    words = np.array(about["key"], np.uint32)
+    words = jnp.asarray(about["key"], jnp.uint32)
     key = jax.random.wrap_key_data(words, impl="threefry2x32")
     return Amortised(flow, centre, width, directions, about["farthest"], known, key)
 

@@ -166,6 +166,19 @@ def _no_less_than_0(matrix: Matrix) -> Matrix:
     return (vectors * np.maximum(values, 0.0)) @ vectors.T
 
 
+def noise_root(
+    runs: Float[np.ndarray, "run datum"], worlds: int
+) -> Float[np.ndarray, "datum datum"]:
+    """The root for `Synthetic`, from residuals of many runs at one point.
+
+    Args:
+        runs: residuals of runs with keys of their own.
+        worlds: runs that the mean is taken over, whose luck is counted as well.
+    """
+    runs = (runs - runs.mean(axis=0)) * np.sqrt(len(runs) / (len(runs) - 1))
+    return _root(shrunk_covariance(runs.astype(np.float64)), worlds)
+
+
 def joint_noise(runs: Float[np.ndarray, "run datum"], here: Worlds) -> Synthetic:
     """The criterion, from residuals of many runs at one point.
 

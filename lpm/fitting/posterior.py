@@ -127,10 +127,10 @@ def infer(
     particles: int | None = None,
 ) -> Posterior:
     """The posterior by a method, all else being checked; see `posterior`."""
-    law: Any = _choose("log_mean_exp" if average is None else average, evidence)
+    chosen = _choose("log_mean_exp" if average is None else average, evidence)
+    synthetic = isinstance(chosen, str) and method in ("smc", "variational")
+    law: Any = learn_synthetic(objective, evidence, budget) if synthetic else chosen
     learnt = None
-    if isinstance(law, str) and method in ("smc", "variational"):
-        law = learn_synthetic(objective, evidence, budget)
     if method == "smc":
         points, said = infer_tempered(objective, evidence, law, budget, particles)
     elif method == "variational":

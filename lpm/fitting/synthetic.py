@@ -12,7 +12,7 @@ from scipy.stats import qmc
 from ..errors import FittingError
 from .averaging import Average
 from .chance import generator_for
-from .criteria import Synthetic, joint_noise
+from .criteria import Synthetic, noise_root
 from .evidence import Evidence, run_each
 from .objective import Objective
 
@@ -86,7 +86,7 @@ def learn_synthetic(objective: Objective, evidence: Evidence, budget: int) -> Sy
     fine = np.isfinite(scattered).all(axis=1)
     if fine.sum() < runs / 2:
         raise FittingError(f"{int((~fine).sum())} of {runs} runs fail at the best of the priors")
-    return SyntheticLaw(Synthetic(joint_noise(scattered[fine], objective.worlds)))
+    return SyntheticLaw(Synthetic(noise_root(scattered[fine], objective.worlds)))
 
 
 def check_synthetic(evidence: Evidence) -> None:
