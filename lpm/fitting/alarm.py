@@ -56,7 +56,9 @@ class Misfit:
         if not self.rings:
             return "The data look like data of this model."
         worst = self.table.filter(pl.col("p_value") <= max(self.level / 2, self._least))
-        worst = worst.sort("p_value").unique("series", keep="first", maintain_order=True)
+        # Of two as rare, the shape says more than the size.
+        told = pl.col("what").replace_strict({"shape": 0}, default=1)
+        worst = worst.sort(pl.col("p_value"), told).unique("series", maintain_order=True)
         alone = worst.filter(pl.col("series") != ALL)
         said = [self._say(row) for row in (alone if alone.height else worst).to_dicts()]
         return "The model does not explain the data: " + "; ".join(said) + "."
