@@ -126,7 +126,9 @@ def compare(mine: pl.DataFrame, other: pl.DataFrame, rival: str) -> Contest:
     """Two tables of `score` over the same forecasts."""
     both = mine.join(other.select(*_AT, "score"), on=_AT, suffix="_of_rival")
     a, b = both["score"].to_numpy(), both["score_of_rival"].to_numpy()
-    means = both.group_by("region", maintain_order=True).mean()
+    means = both.group_by("region", maintain_order=True).agg(
+        pl.col("score", "score_of_rival").mean()
+    )
     if means.height >= _FEW:
         # Logarithms, so that a large region does not speak for all; of means, since one score that
         # happens to be close to zero would speak for its whole region.

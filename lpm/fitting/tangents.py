@@ -35,9 +35,13 @@ def tangent_norms(
     """
     found = []  # the plan, complete once the start has been traced
 
+    def moved_to(values: dict[str, Any]) -> Params:
+        # NumPy, as `replace` leaves the others, cannot be indexed by a traced array.
+        return jax.tree.map(jnp.asarray, params.replace(**values))
+
     def begin(values: dict[str, Any]) -> tuple[Any, Any]:
         plan = make_plan(scenario, params, estimator, False, every, None)
-        plan, state, _ = start_scored(scenario, population, plan, params.replace(**values), key)
+        plan, state, _ = start_scored(scenario, population, plan, moved_to(values), key)
         found[:] = [plan]
         return eqx.partition(state, eqx.is_inexact_array)
 
@@ -47,9 +51,7 @@ def tangent_norms(
 
         def one(floats: Any, values: dict[str, Any]) -> tuple[Any, Any]:
             faults = jnp.full(len(plan.checks), -1, jnp.int32)
-            state, _, _ = step(
-                plan, eqx.combine(floats, rest), params.replace(**values), key, faults
-            )
+            state, _, _ = step(plan, eqx.combine(floats, rest), moved_to(values), key, faults)
             return eqx.partition(state, eqx.is_inexact_array)
 
         return jax.jvp(one, (floats, values), (moved, tangents), has_aux=True)
