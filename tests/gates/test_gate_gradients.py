@@ -57,13 +57,16 @@ def test_the_lineage_adjoint_is_as_near_as_noise_lets_us_see(rows, report):
     assert found["largest_z"] < 4
 
 
-def test_straight_through_is_told_apart_on_households(rows, report):
+def test_mean_field_and_straight_through_are_told_apart_on_households(rows, report):
     """The negative control of the two tests above."""
     homes = [row for row in rows if row["scenario"] == "sir"]
-    found = verdict(homes, ("straight_through",))
-    report("largest z of straight through", found["largest_z"])
+    found = verdict(homes, ("mean_field",))
+    report("largest z of the mean field", found["largest_z"])
     assert found["p"] < 0.001
     assert found["largest_z"] > 4
+    # Its tail is too heavy for a z-score: a few runs carry the mean.
+    through = [row["ratio"] for row in homes if row["estimator"] == "straight_through"]
+    assert min(through) > 10
 
 
 def test_five_fields_of_the_household_epidemic_are_met(report):
@@ -77,7 +80,10 @@ def test_five_fields_of_the_household_epidemic_are_met(report):
     assert found["signed"]["errors"][0] < 0.2
 
 
-def test_the_final_size_moves_with_R0_as_the_closed_form_says(report):
+@pytest.mark.parametrize(
+    ("estimator", "keys"), [("crn", 64), (Lineage(rate=0.05, twins=8), 48)], ids=["crn", "lineage"]
+)
+def test_the_final_size_moves_with_R0_as_the_closed_form_says(estimator, keys, report):
     """dz/dR0 = z (1 - z) / (1 - R0 (1 - z)) = 0.2727 at R0 = 2, with seeds of 0.1 %."""
     town = lpm.Population.toy(20_000)
     mixed = kermack_mckendrick.scenario
@@ -85,13 +91,14 @@ def test_the_final_size_moves_with_R0_as_the_closed_form_says(report):
         mixed,
         town,
         attack_rate,
-        keys=jax.random.split(jax.random.key(0), 24),
+        keys=jax.random.split(jax.random.key(0), keys),
         params=mixed.params.replace(seeded=0.001),
-        estimator=Lineage(rate=0.05, twins=2),
+        estimator=estimator,
         every=mixed.steps,
     )
     report("dz/dR0", float(found.estimate["R0"]), 0.2727)
-    assert found.standard_error["R0"] < 0.025 * 0.2727
+    # 5 % is then 2.5 standard errors or more.
+    assert found.standard_error["R0"] < 0.02 * 0.2727
     assert found.estimate["R0"] == pytest.approx(0.2727, rel=0.05)
 
 
