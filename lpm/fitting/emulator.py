@@ -56,6 +56,11 @@ class Emulator:
         """Expected data at each point."""
         return self.design(levels) @ self.coefficients
 
+    def leverage(self, levels: Levels) -> Float[np.ndarray, " point"]:
+        """How much wider, in variance, what is unknown of the polynomial makes each point."""
+        terms = self.design(levels)
+        return ((terms @ self.factor) * terms).sum(axis=1)
+
     def slope(self, level: Float[np.ndarray, " element"]) -> Float[np.ndarray, "element datum"]:
         """Change of the expected data with each level, at one point."""
         step = 1e-3 * np.minimum(level, 1 - level)

@@ -15,8 +15,10 @@ from .evidence import Evidence, as_key, run_each
 from .objective import Objective, Points
 
 _DRAWS = 8  # Of the noise for each run; they cost next to nothing.
-_SHARES = (1 / 3, 1 / 6, 1 / 6, 1 / 3)  # Of the budget: over the prior, twice nearer, at the end.
-_HEAT = 3.0  # Runs are placed by the likelihood to the power of one over this.
+# Of the budget: over the prior, nearer and nearer, and at the end.
+_SHARES = (1 / 4, 1 / 8, 1 / 8, 1 / 8, 1 / 8, 1 / 4)
+_HEAT = 1.2  # Runs are placed by the likelihood to the power of one over this, or less.
+_FOLDS = 4
 _KEPT = 4000  # Draws of the posterior.
 _EDGE = 1e-4
 
@@ -31,13 +33,14 @@ def infer_ensemble(
 ) -> tuple[Points, dict[str, Any]]:
     """Draws of the posterior on the unconstrained scale, and how it was reached.
 
-    Three batches of runs, each where the emulator of those before puts the tempered posterior,
-    find the region that matters and as many summaries of the data as there are elements: the
-    slopes of the expected data, weighted by the inverse of their scatter, which lose nothing where
-    data are normal and linear. A last batch, which had no part in choosing them, tells the law of
-    the summaries given the elements: a quadratic plus a scatter that holds the luck of the
-    simulator, the noise of the data and the error of the quadratic. Its density at the observed
-    summaries times the prior is sampled.
+    Batches of runs, each where the emulator of those before puts the tempered posterior, find the
+    region that matters and as many summaries of the data as there are elements: the slopes of the
+    expected data, weighted by the inverse of their scatter, which lose nothing where data are
+    normal and linear. An emulator that is surer of itself than runs left out of it bear out is
+    tempered by as much, or the region would miss the truth. A last batch, which had no part in
+    choosing the summaries, tells their law given the elements: a quadratic plus a scatter that
+    holds the luck of the simulator, the noise of the data and the error of the quadratic. Its
+    density at the observed summaries times the prior is sampled.
 
     It fails where the scatter of the summaries is far from normal, or changes much within the
     posterior: small outbreaks of which half die out.
@@ -54,19 +57,17 @@ def infer_ensemble(
     levels = qmc.Sobol(size, rng=seed).random(2 ** int(np.ceil(np.log2(first))))[:first]
     levels, data = _run(objective, evidence, levels, 0, known)
     near = np.ones(len(levels), bool)
-    emulator = learn(levels, data)
-    for stage, count in enumerate(others[:-1], 1):
-        cloud = _cloud(emulator, observed, size, rng)
+    for stage, count in enumerate(others, 1):
+        sums, cloud = _region(levels[near], data[near], observed, rng)
+        if stage == len(others):
+            break
         more, seen = _run(objective, evidence, _pick(cloud, count, rng), stage, known)
         levels, data = np.concatenate([levels, more]), np.concatenate([data, seen])
         near = _near(levels, cloud)
-        emulator = learn(levels[near], data[near])
-    cloud = _cloud(emulator, observed, size, rng)
-    sums = _summaries(emulator, cloud.mean(axis=0))
     last = _pick(cloud, budget - int(objective.runs), rng)
     last, seen = _run(objective, evidence, last, len(others), known)
     final = learn(last, seen @ sums)
-    near = _near(last, _cloud(final, observed @ sums, size, rng))
+    near = _near(last, _cloud(final, observed @ sums, _HEAT, rng))
     last, seen = last[near], seen[near]
     final = learn(last, seen @ sums)
     drawn = sample_box(final.log_density(observed @ sums), size, rng, _KEPT, moves=20)
@@ -104,9 +105,39 @@ def _run(
     return levels[fine], _scale(drawn[fine][:, :, known])
 
 
-def _cloud(emulator: Emulator, observed: np.ndarray, size: int, rng: Generator) -> Levels:
-    density = emulator.log_density(observed)
-    return sample_box(lambda levels: density(levels) / _HEAT, size, rng, 1000)
+def _region(
+    levels: Levels, data: Float[np.ndarray, "run draw datum"], observed: np.ndarray, rng: Generator
+) -> tuple[Float[np.ndarray, "datum summary"], Levels]:
+    """Summaries that tell most of the elements, and where they put the tempered posterior."""
+    emulator, at = learn(levels, data), levels.mean(axis=0)
+    heat = _HEAT * max(_overconfidence(levels, data), 1)
+    for _ in range(2):
+        sums = _summaries(emulator, at)
+        cloud = _cloud(learn(levels, data @ sums), observed @ sums, heat, rng)
+        at = cloud.mean(axis=0)
+    return sums, cloud
+
+
+def _overconfidence(levels: Levels, data: Float[np.ndarray, "run draw datum"]) -> float:
+    """How much farther off summaries of runs left out are than they should be, in variance.
+
+    Summaries learnt from the same runs as the emulator make too much of chance resemblances.
+    """
+    fold, off = np.arange(len(levels)) % _FOLDS, []
+    for one in range(_FOLDS):
+        out = fold == one
+        sums = _summaries(learn(levels[~out], data[~out]), levels[~out].mean(axis=0))
+        emulator = learn(levels[~out], data[~out] @ sums)
+        miss = data[out][:, 0] @ sums - emulator.mean(levels[out])
+        square = (miss * np.linalg.solve(emulator.scatter, miss.T).T).sum(axis=1)
+        off.append(square / (1 + emulator.leverage(levels[out])))
+    # The median, which a few runs of another kind do not move.
+    return float(np.median(np.concatenate(off)) / chi2.ppf(0.5, sums.shape[1]))
+
+
+def _cloud(emulator: Emulator, observed: np.ndarray, heat: float, rng: Generator) -> Levels:
+    density, size = emulator.log_density(observed), len(emulator.centre)
+    return sample_box(lambda levels: density(levels) / heat, size, rng, 1000)
 
 
 def _pick(cloud: Levels, count: int, rng: Generator) -> Float[np.ndarray, "picked element"]:
@@ -143,8 +174,7 @@ def _summaries(
 
 def _held_out(emulator: Emulator, levels: Levels, means: np.ndarray, data: np.ndarray) -> float:
     """Share of summaries inside their 90 % interval by an emulator that has not seen their run."""
-    design = emulator.design(levels)
-    lever = np.minimum(((design @ emulator.factor) * design).sum(axis=1), 0.99)
+    lever = np.minimum(emulator.leverage(levels), 0.99)
     left_out = means - (means - emulator.mean(levels)) / (1 - lever)[:, None]
     sd = np.sqrt(np.diag(emulator.scatter) * (1 + lever / (1 - lever))[:, None])
     return float((np.abs(data - left_out[:, None]) < 1.645 * sd[:, None]).mean())
