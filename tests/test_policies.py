@@ -304,6 +304,7 @@ def test_only_what_is_feasible_may_win():
         ({"draws": {"shift": np.zeros((2, 6))}}, "draws of shift"),
         ({"draws": {"shift": np.zeros(2), "noise": np.zeros(3)}}, "numbers of draws differ"),
         ({"constraints": [at_most(lambda t: t.observed, 1.0)]}, "must be a float"),
+        ({"constraints": [at_most(spent, 1.0)], "estimator": "surrogate"}, "knows no constraints"),
     ],
 )
 def test_a_wrong_request_is_refused(town, keys, more, message):

@@ -107,7 +107,7 @@ def _run(
 
 def _region(
     levels: Levels, data: Float[np.ndarray, "run draw datum"], observed: np.ndarray, rng: Generator
-) -> tuple[Float[np.ndarray, "datum summary"], Levels]:
+) -> tuple[Float[np.ndarray, "datum summary"], Float[np.ndarray, "drawn element"]]:
     """Summaries that tell most of the elements, and where they put the tempered posterior."""
     emulator, at = learn(levels, data), levels.mean(axis=0)
     heat = _HEAT * max(_overconfidence(levels, data), 1)

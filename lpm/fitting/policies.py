@@ -22,7 +22,7 @@ from .lagrangian import Constraint, Lagrangian
 from .objective import Objective, Outputs, Points, Readings
 from .policy import Policy
 from .policy_search import Search, random_search
-from .policy_slopes import Effort, First, Point, choose_slopes
+from .policy_slopes import MODEL, Effort, First, Point, choose_slopes
 from .request import choose_fields, settle
 from .rescoring import cannot_be_met, compare, constraint_table
 from .runs import as_tree, check_loss
@@ -83,9 +83,10 @@ def optimise(
         keys: one run per key at every point; more keys, less luck in the policy.
         fields: which to choose; all float policies by default.
         budget: simulator runs that may be spent to choose a policy.
-        estimator: auto, crn, or a name or function as for `lpm.gradient`. Auto takes crn up to ten
-            numbers, else the best that passes its check against crn here, else crn along random
-            directions. A function is taken as it is.
+        estimator: auto, crn, surrogate, or a name or function as for `lpm.gradient`. Auto takes crn
+            up to ten numbers, else the best that passes its check against crn here, else surrogate,
+            which follows no gradient but a Gaussian process of all runs, or, with constraints or
+            beyond sixty numbers, crn along random directions. A function is taken as it is.
         optimiser: adam, or lbfgs, which sees all keys at every step and suits smooth welfare.
         constraints: `lpm.fitting.at_most`, `at_least` or `equal`, on expected values over worlds.
         params: where to start, if not at the scenario's defaults.
@@ -229,7 +230,10 @@ def find(
     slopes.tell = diary
     best = points[lagrangian.order(outputs)[:2]]
     left = effort.budget - objective.runs - search.reserve
-    ends = search.descend(slopes, points[order[: effort.starts]], left)
+    if slopes.label == MODEL:
+        ends = search.model(points, outputs, left)
+    else:
+        ends = search.descend(slopes, points[order[: effort.starts]], left)
     z, seen = search.settle(slopes, np.concatenate([first, best, ends]))
     return z, seen, slopes.label, list(slopes.sentences)
 

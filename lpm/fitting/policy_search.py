@@ -12,6 +12,7 @@ from .lagrangian import Lagrangian, pseudo_values
 from .objective import Objective, Outputs, Points
 from .policy_slopes import Effort, First, Point, Slopes, Tell
 from .shaped import ShapedObjective
+from .surrogate import best_of, learn_surrogate, propose
 
 _SCREEN, _SETTLE = 0.12, 0.35  # At most these shares of the runs for the first stage and the last.
 _ROUGH = 4  # Worlds of the screen.
@@ -22,6 +23,9 @@ _UPDATE = 4  # Iterations between two updates of the multipliers.
 _ROUND = 8  # Steps of a quasi-Newton descent between them.
 _TRIALS = 6  # Points that such a step tries.
 _CHUNK = 64  # Points of random search in one entry of the journal.
+_AT_ONCE, _KEPT = 4, 300  # Points of the model in each round, and at most behind it.
+_GROWN = 1.2  # Its hyperparameters are learnt again when it has grown by so much.
+_MARGIN = 0.2  # How far the model may look beyond the screen, in its standard deviations.
 _LENGTHS = np.array([0.25, 0.5, 1.0, 1.25, 1.6, 2.0, 3.0, 5.0])  # Of a step back to the limits.
 
 
@@ -117,6 +121,44 @@ class Search:
         half = np.concatenate(trail[-max(len(trail) // 2, 1) :])
         quarter = half[len(half) // 2 :]
         return np.stack([half.mean(axis=0), quarter.mean(axis=0), quarter[0], half[-1]])
+
+    def model(self, points: Points, outputs: Outputs, runs: float) -> First:
+        """Points worth a closer look under a Gaussian process, after about so many runs.
+
+        Every run stays in use, where a path along noisy differences forgets what it has seen.
+        `points` and `outputs` are those of the screen.
+        """
+        rng = generator_for(self.objective.words, "gaussian process")
+        worlds, end = self.objective.worlds, self.objective.runs + runs
+        centre, width = points.mean(axis=0), points.std(axis=0) + 1e-9
+        x, values = (points - centre) / width, self.lagrangian.goals(outputs)
+        noisy = np.full(len(x), worlds / outputs.shape[1])
+        low, high = x.min(axis=0) - _MARGIN, x.max(axis=0) + _MARGIN
+        fine = np.isfinite(values)
+        x, values, noisy = x[fine], values[fine], noisy[fine]
+        # The screen saw other worlds, with other luck: what all share of it is taken off.
+        top = np.argsort(values)[: max(min(int(runs / worlds / 4), 4), 1)]
+        again = self._see(centre + width * x[top])
+        values = np.append(values + np.mean(again - values[top]), again)
+        x, noisy = np.concatenate([x, x[top]]), np.append(noisy, np.ones(len(top)))
+        logs, learnt = None, 0
+        while True:
+            keep = np.argsort(values)[:_KEPT]
+            logs, learnt = (logs, learnt) if len(keep) < _GROWN * learnt else (None, len(keep))
+            found = learn_surrogate(x[keep], values[keep], noisy[keep], logs)
+            logs = found.logs
+            if self.objective.runs + _AT_ONCE * worlds > end:
+                return centre + width * best_of(found, rng, 6, low, high)
+            more = propose(found, rng, _AT_ONCE, low, high)
+            seen = self._see(centre + width * more)
+            fine = np.isfinite(seen)
+            x, values = np.concatenate([x, more[fine]]), np.append(values, seen[fine])
+            noisy = np.append(noisy, np.ones(fine.sum()))
+
+    def _see(self, points: Points) -> Float[np.ndarray, " point"]:
+        outputs = self.objective.evaluate(points)
+        self.tell("model", points, outputs)
+        return self.lagrangian.goals(outputs)
 
     def settle(self, slopes: Slopes, candidates: First) -> tuple[Point, Outputs]:
         """The best of the candidates and of points around them, and the outputs of all."""

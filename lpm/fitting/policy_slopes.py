@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from ..errors import FittingError
 from .averaging import Mean
 from .chance import generator_for
 from .choosing import FEW, choose
@@ -21,6 +22,8 @@ First = Float[np.ndarray, "first element"]  # Where something begins.
 Values = Float[np.ndarray, " point"]
 Tell = Callable[[str, Points, Outputs], None]
 
+MODEL = "surrogate"  # The name of the search that follows no gradient but a Gaussian process.
+_MODELLED = 60  # Numbers up to which a surrogate is trusted to know its way.
 _CHECKED = 8  # Worlds in which a gradient is checked.
 
 
@@ -146,6 +149,10 @@ def choose_slopes(objective: Objective, lagrangian: Lagrangian, z: Point, effort
         said = (f"{label} was taken without a check.",)
         return Slopes(objective, lagrangian, label, named, step, said)
     few = objective.space.size <= FEW
+    if named == MODEL:
+        if lagrangian.constraints:
+            raise FittingError("estimator='surrogate' knows no constraints; use 'auto' or 'crn'")
+        return Slopes(objective, lagrangian, MODEL, None, step)
     if named == "crn" or (named == "auto" and few):
         return Slopes(objective, lagrangian, "crn", None, step)
     weights = np.array(lagrangian.goal) / lagrangian.scale
@@ -158,6 +165,9 @@ def choose_slopes(objective: Objective, lagrangian: Lagrangian, z: Point, effort
     chosen = choose(probe, z, lagrangian.average, estimator=named, step=step, loss=whole)
     objective.runs += probe.runs
     if chosen.label == "none":
+        if not lagrangian.constraints and objective.space.size <= _MODELLED:
+            said = (*chosen.sentences, "A Gaussian process of all runs was searched instead.")
+            return Slopes(objective, lagrangian, MODEL, None, step, said)
         said = (*chosen.sentences, "Differences along random directions were followed instead.")
         return Slopes(objective, lagrangian, "none", None, step, said)
     method = choose_estimator(chosen.label, step)[0]

@@ -1,0 +1,173 @@
+"""A Gaussian process that stands for an expensive function, and where to look next under it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.linalg import cho_solve, solve_triangular
+from scipy.optimize import minimize
+from scipy.stats import norm
+
+from ..population.seeds import Generator
+
+Where = Float[np.ndarray, "point element"]
+Values = Float[np.ndarray, " point"]
+_FLAT = 10.0  # Standard deviation of the unknown level, in units of the spread of the values.
+_PRIOR = np.array([-1.0, 0.0, 0.0, -1.0])  # Logs of slope, height, length (by sqrt(d)) and noise.
+_LOOSE = np.array([1.0, 0.7, 0.5, 1.0])  # Standard deviations of those logs.
+_FAR = 4.0  # How many of these they may lie from it.
+_NEAR = (0.1, 0.25, 0.5, 1.0)  # How far candidates lie from good points, on the scale of `width`.
+_AROUND, _TOP = 1500, 8
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """What values at some points tell of all others: a mean and a standard deviation.
+
+    The prior is a plane plus a smooth surface that wanders on a length of about the square root of
+    the number of elements, and noise; how much of each, the values say by their marginal
+    likelihood.
+
+    Attributes:
+        x: where values are known, in units of the spread of the first points.
+        logs: of slope, height, length by the square root of the number of elements, and noise.
+        noisy: variance of the noise of each value relative to the first kind.
+        root: Cholesky factor of the covariance of the values.
+        weights: the inverse of that covariance times the values.
+
+    Source: Rasmussen & Williams (2006), Gaussian Processes for Machine Learning, chapters 2 and 5;
+    Hvarfner, Hellsten & Nardi (2024), arXiv 2402.02229, for the length.
+    """
+
+    x: Float[np.ndarray, "known element"]
+    logs: Float[np.ndarray, " hyperparameter"]
+    noisy: Float[np.ndarray, " known"]
+    root: Float[np.ndarray, "known known"]
+    weights: Float[np.ndarray, " known"]
+    level: float
+    unit: float
+
+    def mean(self, x: Where) -> Values:
+        """Expected value at each point."""
+        return self.level + self.unit * (_kernel(x, self.x, self.logs) @ self.weights)
+
+    def spread(self, x: Where) -> Values:
+        """Standard deviation of what is not known at each point, without noise."""
+        cross = _kernel(x, self.x, self.logs)
+        solved = solve_triangular(self.root, cross.T, lower=True)
+        slope, height = np.exp(2 * self.logs[:2])
+        own = _FLAT**2 + slope * (x**2).sum(axis=1) + height
+        return self.unit * np.sqrt(np.maximum(own - (solved**2).sum(axis=0), 1e-12))
+
+
+def learn_surrogate(
+    x: Float[np.ndarray, "known element"],
+    values: Float[np.ndarray, " known"],
+    noisy: Float[np.ndarray, " known"],
+    logs: Float[np.ndarray, " hyperparameter"] | None = None,
+) -> Surrogate:
+    """Fit by the highest posterior of the hyperparameters, unless `logs` gives them."""
+    level, unit = float(values.mean()), float(max(values.std(), 1e-12))
+    y = (values - level) / unit
+
+    def loss(logs: np.ndarray) -> float:
+        root = _root(x, logs, noisy)
+        half = solve_triangular(root, y, lower=True)
+        fit = 0.5 * half @ half + np.log(np.diag(root)).sum()
+        return float(fit + 0.5 * (((logs - _PRIOR) / _LOOSE) ** 2).sum())
+
+    if logs is None:
+        reach = _FAR * _LOOSE
+        bounds = np.stack([_PRIOR - reach, _PRIOR + reach], axis=1)
+        logs = minimize(loss, _PRIOR, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40}).x
+    root = _root(x, logs, noisy)
+    return Surrogate(x, logs, noisy, root, cho_solve((root, True), y), level, unit)
+
+
+def propose(
+    found: Surrogate,
+    rng: Generator,
+    count: int,
+    low: Float[np.ndarray, " element"],
+    high: Float[np.ndarray, " element"],
+) -> Float[np.ndarray, "proposed element"]:
+    """Points in a box where less than the lowest expected value can most be hoped for.
+
+    Expected improvement over the lowest mean at a known point. Each further point is chosen as if
+    those before had given what is expected of them.
+
+    Source: Jones, Schonlau & Welch (1998), Journal of Global Optimization 13; Ginsbourger, Le
+    Riche & Carraro (2010) for several points at once.
+    """
+    chosen: list[np.ndarray] = []
+    for _ in range(count):
+        pool = np.clip(_candidates(found, rng), low, high)
+        mean, spread = found.mean(pool), found.spread(pool)
+        gap = found.mean(found.x).min() - mean
+        hope = gap * norm.cdf(gap / spread) + spread * norm.pdf(gap / spread)
+        one = pool[[np.argmax(hope)]]
+        chosen.append(one[0])
+        found = _believe(found, one)
+    return np.stack(chosen)
+
+
+def best_of(
+    found: Surrogate,
+    rng: Generator,
+    count: int,
+    low: Float[np.ndarray, " element"],
+    high: Float[np.ndarray, " element"],
+) -> Float[np.ndarray, "proposed element"]:
+    """Points with the lowest expected value, known ones among them, the lowest first."""
+    pool = found.x
+    for _ in range(3):
+        near = pool[np.argsort(found.mean(pool))[:_TOP]]
+        step = rng.choice(_NEAR, (_AROUND, 1)) * rng.standard_normal((_AROUND, near.shape[1]))
+        moved = near[rng.integers(len(near), size=_AROUND)] + step
+        pool = np.concatenate([near, np.clip(moved, low, high)])
+    order = np.argsort(found.mean(pool))
+    known = found.x[np.argsort(found.mean(found.x))[: count // 2]]
+    return np.concatenate([pool[order[: count - len(known)]], known])
+
+
+def _candidates(found: Surrogate, rng: Generator) -> Float[np.ndarray, "candidate element"]:
+    best = found.x[np.argsort(found.mean(found.x))[:_TOP]]
+    size = best.shape[1]
+    step = rng.choice(_NEAR, (_AROUND, 1)) * rng.standard_normal((_AROUND, size))
+    # Half of them move in a few elements only.
+    step[::2] *= rng.uniform(size=(len(step[::2]), size)) < max(3 / size, 0.2)
+    return best[rng.integers(len(best), size=_AROUND)] + step
+
+
+def _believe(found: Surrogate, x: Float[np.ndarray, "1 element"]) -> Surrogate:
+    """As if the expected value had been seen at `x`."""
+    cross = _kernel(x, found.x, found.logs)[0]
+    below = solve_triangular(found.root, cross, lower=True)
+    own = _kernel(x, x, found.logs)[0, 0] + np.exp(2 * found.logs[3]) - below @ below
+    root = np.block(
+        [[found.root, np.zeros((len(below), 1))], [below[None], np.sqrt(max(own, 1e-9))]]
+    )
+    seen = found.root @ (found.root.T @ found.weights)
+    y = np.append(seen, (found.mean(x) - found.level) / found.unit)
+    whole = np.concatenate([found.x, x])
+    noisy = np.append(found.noisy, 1.0)
+    return Surrogate(
+        whole, found.logs, noisy, root, cho_solve((root, True), y), found.level, found.unit
+    )
+
+
+def _kernel(
+    a: Float[np.ndarray, "one element"], b: Float[np.ndarray, "other element"], logs: np.ndarray
+) -> Float[np.ndarray, "one other"]:
+    slope, height = np.exp(2 * logs[:2])
+    length = np.exp(logs[2]) * np.sqrt(a.shape[1])
+    inner = a @ b.T
+    square = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * inner
+    return _FLAT**2 + slope * inner + height * np.exp(-0.5 * np.maximum(square, 0) / length**2)
+
+
+def _root(
+    x: Float[np.ndarray, "known element"], logs: np.ndarray, noisy: Float[np.ndarray, " known"]
+) -> Float[np.ndarray, "known known"]:
+    whole = _kernel(x, x, logs)
+    return np.linalg.cholesky(whole + np.diag(np.exp(2 * logs[3]) * noisy + 1e-8))
