@@ -1,0 +1,59 @@
+"""Standard errors of rates that were chosen on a sample of workers."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .ascent import Peak, Values
+from .problem import Problem
+
+
+def sampling_errors(problem: Problem, peak: Peak, by: Values | None) -> Values:
+    """By the delta method, as for every estimate that solves an equation; nan where not free.
+
+    The rates make the gradient of the Lagrangian 0. What one worker's weight does to it is his
+    influence; its variance over workers, between two inverses of the second derivatives, is that of
+    the rates. Workers are taken as drawn independently; designs of surveys need their replicates.
+
+    Args:
+        problem: with the sample of workers.
+        peak: its solution.
+        by: gradient of the budget where that binds.
+    """
+    free = peak.held == 0
+    errors = np.full(free.shape, np.nan)
+    if not free.any():
+        return errors
+    unit = jnp.eye(free.size)
+    slope = partial(_influence, problem, jnp.asarray(peak.values, jnp.float32), peak.price)
+    rows = [slope(unit[i], budget=False) for i in np.flatnonzero(free)]
+    inner = peak.second[np.ix_(free, free)]
+    if by is not None:
+        rows.append(slope(unit[0], budget=True))
+        row = by[free]
+        inner = np.block([[inner, row[:, None]], [row[None], np.zeros((1, 1))]])
+    each = np.stack([np.asarray(row, np.float64) for row in rows])
+    inverse = np.linalg.pinv(inner)
+    spread = np.diag(inverse @ (each @ each.T) @ inverse.T)[: free.sum()]
+    errors[free] = np.sqrt(spread)
+    return errors
+
+
+@partial(jax.jit, static_argnames="budget")
+def _influence(problem: Problem, values: Any, price: Any, direction: Any, *, budget: bool) -> Any:
+    """Of each worker, on the slope of the Lagrangian in a direction, or on the budget."""
+    heads = problem.workers.weight
+
+    def worth(h: Any, x: Any) -> Any:
+        welfare, left = problem.measures(x, h)
+        return left if budget else welfare + price * left
+
+    def by_heads(x: Any) -> Any:
+        return jax.grad(worth)(heads, x)
+
+    if budget:
+        return heads * by_heads(values)
+    return heads * jax.jvp(by_heads, (values,), (direction,))[1]
