@@ -13,6 +13,7 @@ from .response import Response, potential_income, respond
 from .revealed import revealed_weights
 from .schedule import Schedule, by_group, from_piecewise
 from .sums import total
+from .voting import Election, favourite, logit, majority, plurality, utilities
 from .workforce import Workforce
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Aim",
     "Crossing",
     "Design",
+    "Election",
     "Felt",
     "InverseIncome",
     "JumpReport",
@@ -35,11 +37,15 @@ __all__ = [
     "by_group",
     "check_jumps",
     "equal_rebate",
+    "favourite",
     "federal",
     "from_piecewise",
+    "logit",
+    "majority",
     "phased",
     "plan",
     "plan_revenue",
+    "plurality",
     "potential_income",
     "read_schedule",
     "respond",
@@ -47,4 +53,5 @@ __all__ = [
     "smooth",
     "targeted_rebate",
     "total",
+    "utilities",
 ]

@@ -93,7 +93,8 @@ def _sides(schedule: Schedule, workers: Workforce) -> tuple[np.ndarray, Values, 
     near = np.asarray(found.crossing.near)
     cap = np.inf if workers.cap is None else np.asarray(workers.cap, np.float64)
     e = np.asarray(workers.elasticity, np.float64)
-    edges = np.append(np.asarray(schedule.thresholds, np.float64), np.inf)
+    # In the precision of incomes, so that who is on a threshold is found there.
+    edges = np.append(np.asarray(schedule.thresholds, np.float32).astype(np.float64), np.inf)
     parts, acts, clean = [], [], []
     for low, high in pairwise(edges):
         width = high - low
