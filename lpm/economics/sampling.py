@@ -23,7 +23,9 @@ def sampling_errors(problem: Problem, peak: Peak, by: Values | None) -> Values:
         peak: its solution.
         by: gradient of the budget where that binds.
     """
-    free = peak.held == 0
+    bend = np.abs(np.diag(peak.second))
+    # Nobody has income where welfare does not bend: there is nothing to estimate.
+    free = (peak.held == 0) & (bend > 1e-9 * bend.max(initial=0.0))
     errors = np.full(free.shape, np.nan)
     if not free.any():
         return errors

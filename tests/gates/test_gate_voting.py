@@ -50,7 +50,7 @@ def test_r7_no_flat_rate_beats_that_of_the_median_voter(law, report):
 def test_votes_by_weight_move_the_median(report):
     """Survey weights that favour the poor: the median of heads, not of records."""
     income = np.exp(0.7 * stats.norm.ppf(SHARES[::50] + 0.5 / N))
-    weight = np.exp(-0.5 * np.log(income))
+    weight = np.where(income < 1.2, 3.0, 1.0)
     theory = median_voter_rate(income, E, weight)
     plain = median_voter_rate(income, E)
     workers = Workforce.of(income, E, weight=weight)
