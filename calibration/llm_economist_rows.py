@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -55,18 +56,24 @@ def spread(values: Any) -> dict[str, float]:
     }
 
 
+@jax.jit
+def _freely(skill: Any, law: Any) -> Any:
+    """Hours of workers who may choose any number up to the limit."""
+    potential = potential_income(skill, E, COST)
+    return respond(law, potential, E, cap=MOST * skill).income / skill
+
+
 def hours(workers: int, draws: int) -> dict[str, Any]:
     """R1: hours by closed form against the best of every hundredth of an hour, US law."""
     skill = skills(workers)
     law = us_law()
-    found = respond(law, potential_income(skill, E, COST), E, cap=MOST * skill)
     asked = np.unique(np.linspace(0, workers - 1, min(workers, 2_000)).astype(int))
     s, grid = np.asarray(skill, np.float64)[asked], np.arange(10_001) / 100
     exact, best = law.exact(), np.empty(len(asked))
     for i, each in enumerate(s):
         income = each * grid
         best[i] = grid[np.argmax(income - exact(income) - COST * grid**POWER)]
-    gap = np.abs(np.asarray(found.income / skill, np.float64)[asked] - best)
+    gap = np.abs(np.asarray(_freely(skill, law), np.float64)[asked] - best)
     return {
         "asked": len(asked),
         "largest_gap": float(gap.max()),
@@ -83,9 +90,7 @@ def corner(workers: int, draws: int) -> dict[str, Any]:
 
         def share(draw: int | None, rate: float = rate) -> float:
             skill = skills(workers, draw)
-            potential = potential_income(skill, E, COST)
-            found = respond(flat(rate), potential, E, cap=MOST * skill)
-            return float(jnp.mean(found.income >= MOST * skill * (1 - 1e-6)))
+            return float(jnp.mean(_freely(skill, flat(rate)) >= MOST * (1 - 1e-6)))
 
         told[f"{rate:g}"] = {
             "share": share(None),
@@ -139,11 +144,10 @@ def paper_planner(workers: int, draws: int) -> dict[str, Any]:
 def recalibrated_welfare(workers: int, draws: int) -> dict[str, Any]:
     """R4: the economy whose units fit: welfare of laws, best rates, and their errors."""
     people, cared = recalibrated(workers)
-    named = {"US 2024": us_law(), "flat 0.30": flat(0.3)}
     told: dict[str, Any] = {
-        k: {"welfare": float(worth(people, cared, v))} for k, v in named.items()
+        name: {"welfare": float(worth(people, cared, law))}
+        for name, law in (("US 2024", us_law()), ("flat 0.30", flat(0.3)))
     }
-    closed = closed_form_rate(workers)
     for name, edges in (("best flat", (0.0,)), ("three", THREE_EDGES), ("seven", US_EDGES)):
         found = plan(people, cared, brackets(edges))
         told[name] = {
