@@ -11,6 +11,7 @@ all workers are meant, they are the middles of equal shares of the distribution.
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,11 @@ ROWS: dict[str, Callable[[int, int], dict[str, Any]]] = {
 
 def study(workers: int, draws: int) -> dict[str, Any]:
     """All rows."""
-    return {name: row(workers, draws) for name, row in ROWS.items()}
+    found = {}
+    for name, row in ROWS.items():
+        found[name] = row(workers, draws)
+        print(f"{name} of {workers:,} workers", file=sys.stderr, flush=True)
+    return found
 
 
 def main() -> None:

@@ -205,22 +205,16 @@ def over_draws(workers: int, draws: int) -> dict[str, Any]:
 
 
 def floors(workers: int, draws: int) -> dict[str, Any]:
-    """R4: how much of it hangs on the lowest income that is let in."""
+    """R4: how much of it hangs on the lowest income, to which others are raised or left out."""
     told = {}
-    for floor in (0.0, 100.0, 1_000.0, 5_000.0, 10_000.0):
-        people, cared = at_floor(np.maximum(incomes(workers), floor))
+    income = incomes(workers)
+    for floor in (1.0, 100.0, 1_000.0, 5_000.0, 10_000.0):
+        people, cared = at_floor(np.maximum(income, floor))
         closed = closed_form_rate(workers, floor=floor)["rate"]
-        us = float(worth(people, cared, us_law()))
-        best = float(worth(people, cared, flat(closed)))
-        told[f"{floor:g}"] = {"US 2024": us, "best flat rate": closed, "best flat": best}
+        told[f"{floor:g}"] = {
+            "US 2024": float(worth(people, cared, us_law())),
+            "US 2024, others left out": float(worth(*at_floor(income[income > floor]), us_law())),
+            "best flat rate": closed,
+            "best flat": float(worth(people, cared, flat(closed))),
+        }
     return told
-
-
-def exact_rate(floor: float = FLOOR) -> float:
-    """The closed form for the distribution itself, by a fine midpoint rule in shares of people."""
-    shares = (np.arange(4_000_000) + 0.5) / 4_000_000
-    income = np.maximum(INCOMES.quantile(shares), floor)
-    rates = np.asarray(us_law().rates)
-    m = income / (1 - rates[np.searchsorted(US_EDGES, income, side="right") - 1]) ** E
-    g = np.mean(m / income) / (np.mean(1 / income) * m.mean())
-    return float((1 - g) / (1 - g + E))

@@ -139,12 +139,16 @@ def test_r4_seven_brackets_beat_a_flat_tax_and_that_the_law(economy, report):
 
 def test_r4_the_floor_moves_the_law_by_half(report):
     told = rows.floors(N, 0)
-    low, high = told["0"], told["10000"]
-    report("welfare of the law, no floor", low["US 2024"])
+    low, high = told["1"], told["10000"]
+    report("welfare of the law, floor of 1", low["US 2024"])
     report("the same, floor of 10,000", high["US 2024"])
-    assert low["US 2024"] == pytest.approx(worth_by_hand(EDGES, RATES, 0.0), rel=1e-4)
+    assert low["US 2024"] == pytest.approx(worth_by_hand(EDGES, RATES, 1.0), rel=1e-4)
     assert high["US 2024"] == pytest.approx(worth_by_hand(EDGES, RATES, 10_000.0), rel=1e-5)
     assert high["US 2024"] > 1.4 * low["US 2024"]
+    # Specification: from 14,247 to 28,182 with the floor alone.
+    report("the same, those below 5,000 left out", told["5000"]["US 2024, others left out"], 28_182)
+    assert low["US 2024"] == pytest.approx(14_247, rel=1e-3)
+    assert told["5000"]["US 2024, others left out"] == pytest.approx(28_182, rel=1e-3)
     for row in told.values():
         assert row["US 2024"] < row["best flat"]
 
