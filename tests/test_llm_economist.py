@@ -57,6 +57,7 @@ def test_the_recalibrated_earn_what_they_did_under_the_law_they_come_from():
     assert np.asarray(aim.cared) == pytest.approx(economy.FLOOR / income, rel=1e-5)
 
 
+@pytest.mark.gate
 def test_doubling_the_people_doubles_a_sum_and_no_welfare_per_head():
     once, twice = (jnp.concatenate([economy.skills(N)] * k) for k in (1, 2))
     for law in (economy.us_law(), economy.flat(0.5)):
@@ -73,6 +74,7 @@ def test_the_raw_sum_takes_all_and_the_divided_one_does_not():
     assert told["US 2024"]["sum"] == pytest.approx(N * told["US 2024"]["per_head"])
 
 
+@pytest.mark.gate
 def test_steps_climb_to_the_best_of_a_grid_of_rates():
     people, aim = economy.recalibrated(N)
     rates, told = economy.walk(lambda law: economy.worth(people, aim, law), [0.0], 20)

@@ -56,13 +56,10 @@ def utilities(
     if jnp.ndim(platforms.rates) != 2:
         raise DataError("platforms is one schedule; give several, such as by_group([a, b])")
 
-    def under(platform: Schedule) -> Any:
-        found = workers.answer(platform)
-        return found.utility + workers.mean(found.tax) - spending
-
-    return jax.lax.map(under, jax.tree.map(jnp.asarray, platforms))
+    return _utilities(workers, jax.tree.map(jnp.asarray, platforms), spending)
 
 
+@jax.jit
 def plurality(
     utility: Float[Array, "platform agent"],
     heads: Float[Array, " agent"],
@@ -77,6 +74,7 @@ def plurality(
     return _most(_shares(liked / liked.sum(axis=0, keepdims=True), heads), lots)
 
 
+@jax.jit
 def logit(
     utility: Float[Array, "platform agent"],
     heads: Float[Array, " agent"],
@@ -92,6 +90,7 @@ def logit(
     return _most(_shares(jax.nn.softmax(utility / noise, axis=0), heads), lots)
 
 
+@jax.jit
 def majority(
     utility: Float[Array, "platform agent"],
     heads: Float[Array, " agent"],
@@ -132,6 +131,15 @@ def favourite(workers: Workforce, design: Design, worker: int, **options: Any) -
         raise DataError(f"worker = {worker}; there are {workers.size}, from 0")
     alone = jnp.zeros(workers.size).at[worker].set(1.0)
     return plan(workers, ParetoWeights(alone), design, **{"errors": False, **options})
+
+
+@jax.jit
+def _utilities(workers: Workforce, platforms: Schedule, spending: Any) -> Any:
+    def under(platform: Schedule) -> Any:
+        found = workers.answer(platform)
+        return found.utility + workers.mean(found.tax) - spending
+
+    return jax.lax.map(under, platforms)
 
 
 def _shares(cast: Any, heads: Any) -> Any:
