@@ -21,11 +21,12 @@ RATES = np.array([*np.linspace(0, 0.9, 19), 0.93, 0.96, 0.98, 0.99, 0.995])
 
 def draw_figures(workers: int, draws: int, found: dict[str, Any], out: Path) -> None:
     """Write welfare.png and schedules.png."""
-    _welfare(workers, min(draws, 40), out / "welfare.png")
-    _schedules(found["R4"], out / "schedules.png")
+    draw_welfare(workers, min(draws, 40), out / "welfare.png")
+    draw_schedules(found["R4"], out / "schedules.png")
 
 
-def _welfare(workers: int, draws: int, path: Path) -> None:
+def draw_welfare(workers: int, draws: int, path: Path) -> None:
+    """Both ways to add up, by flat rate, with the band of random draws."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
     panels = (
         (raw_welfare, "as in the code, per head", "log"),
@@ -44,11 +45,12 @@ def _welfare(workers: int, draws: int, path: Path) -> None:
         axis.set(title=title, xlabel="flat tax rate", yscale=scale)
         axis.legend(frameon=False)
     figure.suptitle(f"Inverse-income welfare in the paper's economy, {workers:,} workers")
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=100)
     plt.close(figure)
 
 
-def _schedules(row: dict[str, Any], path: Path) -> None:
+def draw_schedules(row: dict[str, Any], path: Path) -> None:
+    """Rates by income, and welfare, of row R4."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
     edges = np.array([1_000, *US_EDGES[1:], 2_000_000])
     for name, rates, style in (
@@ -68,5 +70,5 @@ def _schedules(row: dict[str, Any], path: Path) -> None:
         right.text(value, place, f" {value:,.0f}", va="center")
     right.set(xlabel="welfare, dollars a year", xlim=(0, 1.2 * max(values)))
     figure.suptitle("The economy whose units fit, weights 1/income under the law of 2024")
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=100)
     plt.close(figure)

@@ -152,7 +152,7 @@ def recalibrated_welfare(workers: int, draws: int) -> dict[str, Any]:
         found = plan(people, cared, brackets(edges))
         told[name] = {
             "rates": found.values.tolist(),
-            "standard_errors": found.standard_error.tolist(),
+            "standard_errors": [float(x) if np.isfinite(x) else None for x in found.standard_error],
             "welfare": found.welfare,
             "gradient": found.gradient,
             "peak": found.is_peak,

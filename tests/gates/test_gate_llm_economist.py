@@ -1,12 +1,13 @@
 """Rows R2 to R8 of the study of LLM Economist, against plain NumPy and at stated tolerances."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import special
+from scipy import optimize, special
 
 from calibration import llm_economist_rows as rows, llm_economist_votes as votes
-from calibration.llm_economy import recalibrated, us_law, worth
-from lpm.economics import Schedule, brackets, plan
+from calibration.llm_economy import Raw, recalibrated, us_law, worth
+from lpm.economics import Schedule, Workforce, brackets, plan, potential_income
 
 pytestmark = pytest.mark.gate
 N = 200_000  # as the specification's figures
@@ -78,6 +79,27 @@ def test_r3_welfare_of_the_code_rises_to_a_tax_of_nearly_all(report):
     assert order == sorted(order)
     divided = [told[name]["normalised"] for name in laws]
     assert divided[3] < divided[2]
+
+
+def test_r3_with_any_number_of_hours_the_raw_welfare_peaks_below_all(report):
+    """Nobody idles; the 1 in max(z, 1) stops it at 97 %, and without that nothing does."""
+    s = incomes() / 40
+
+    def raw(t, least):
+        hours = np.minimum(100, ((1 - t) * s / (0.0005 * 3.5)) ** 0.4)
+        z = s * hours
+        u = (1 - t) * z + t * z.mean() - 0.0005 * hours**3.5
+        return np.mean(u / np.maximum(z, least))
+
+    best = optimize.minimize_scalar(lambda t: -raw(t, 1), bounds=(0.5, 0.999), method="bounded").x
+    skill = jnp.asarray(s, jnp.float32)
+    people = Workforce.of(potential_income(skill, E, 0.0005), E, cap=100 * skill)
+    found = plan(people, Raw(), brackets([0.0]), starts=2, errors=False)
+    report("best flat rate, raw", float(found.values[0]), best)
+    assert found.values[0] == pytest.approx(best, abs=1e-3)
+    assert found.held[0] == 0
+    without = [raw(t, 0) for t in (0.5, 0.9, 0.99, 0.999)]
+    assert without == sorted(without)
 
 
 def test_r3_a_hundred_workers_say_little_of_it(report):
