@@ -112,7 +112,7 @@ class Raw(Aim):
 def recalibrated(workers: int, draw: int | None = None) -> tuple[Workforce, ParetoWeights]:
     """Workers who earn under the American law of 2024 what the distribution says, and weights.
 
-    Incomes below the floor are raised to it, which concerns 2.2 % of people. Weights are the
+    Incomes below the floor are raised to it, which concerns 1.4 % of people. Weights are the
     inverse of these incomes, and no policy moves them. Somebody on a threshold would have any of a
     range of tastes; incomes of a continuous distribution are nowhere on one.
     """
