@@ -16,7 +16,7 @@ from .objective import Objective, Points
 
 _DRAWS = 8  # Of the noise for each run; they cost next to nothing.
 # Of the budget: over the prior, nearer and nearer, and at the end.
-_SHARES = (1 / 4, 1 / 8, 1 / 8, 1 / 8, 1 / 8, 1 / 4)
+_SHARES = (1 / 4, 1 / 10, 1 / 10, 1 / 10, 1 / 10, 0.35)
 _HEAT = 1.2  # Runs are placed by the likelihood to the power of one over this, or less.
 _FOLDS = 4
 _KEPT = 4000  # Draws of the posterior.
