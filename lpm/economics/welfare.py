@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ..axes import Array, Bool, Float, Number, Scalar
+from .sums import running, total
 
 _Weights = Float[Array, " agent"] | None
 _Mask = Bool[Array, " agent"] | None
@@ -17,7 +18,7 @@ def utilitarian(
     utility: Float[Array, " agent"], weight: _Weights = None, where: _Mask = None
 ) -> Scalar:
     """Mean utility."""
-    return jnp.sum(head_shares(utility, weight, where) * utility)
+    return total(head_shares(utility, weight, where) * utility)
 
 
 def weighted(
@@ -34,7 +35,7 @@ def weighted(
     a gradient follows.
     """
     share = head_shares(utility, weight, where)
-    return jnp.sum(share * cared * utility) / jnp.sum(share * cared)
+    return total(share * cared * utility) / total(share * cared)
 
 
 def inverse_income(
@@ -63,10 +64,10 @@ def rawlsian(
     heads = head_shares(utility, weight, where)
     order = jnp.argsort(jnp.where(heads > 0, jax.lax.stop_gradient(utility), jnp.inf))
     people = heads[order]
-    before = jnp.cumsum(people) - people
+    before = running(people) - people
     counted = jnp.clip(share - before, 0, people)
     values = jnp.where(counted > 0, utility[order], 0.0)
-    return jnp.sum(counted * values) / jnp.sum(counted)
+    return total(counted * values) / total(counted)
 
 
 def isoelastic(
@@ -90,9 +91,9 @@ def isoelastic(
     logs = jnp.log(safe)
     power = 1 - jnp.asarray(aversion, jnp.float32)
     near = jnp.abs(power) < 1e-4
-    geometric = jnp.exp(jnp.sum(share * logs))
+    geometric = jnp.exp(total(share * logs))
     divisor = jnp.where(near, 1.0, power)
-    general = jnp.sum(share * jnp.exp(divisor * logs)) ** (1 / divisor)
+    general = total(share * jnp.exp(divisor * logs)) ** (1 / divisor)
     return jnp.where(near, geometric, general)
 
 
@@ -108,7 +109,7 @@ def deadweight_loss(
     Utilities are in units of consumption and `utility` is after tax, without the rebate that the
     revenue pays for. With quasi-linear utility this is the equivalent variation less the tax.
     """
-    return jnp.sum(head_shares(utility, weight, where) * (untaxed - utility - tax))
+    return total(head_shares(utility, weight, where) * (untaxed - utility - tax))
 
 
 def head_shares(
@@ -117,5 +118,5 @@ def head_shares(
     """The share of all heads that each agent stands for; 0 for those who do not count."""
     heads = jnp.ones_like(like) if weight is None else weight
     heads = heads if where is None else jnp.where(where, heads, 0.0)
-    total = jnp.sum(heads)
-    return heads / jnp.where(total > 0, total, 1.0)
+    people = total(heads)
+    return heads / jnp.where(people > 0, people, 1.0)
