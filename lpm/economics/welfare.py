@@ -4,11 +4,13 @@ Sums are per head and weights are normalised, so that a population and its doubl
 welfare. `weight` is how many people an agent stands for (1 if not given), `where` who counts.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from ..axes import Array, Bool, Float, Number, Scalar
-from .sums import running, total
+from .sums import total
 
 _Weights = Float[Array, " agent"] | None
 _Mask = Bool[Array, " agent"] | None
@@ -62,12 +64,38 @@ def rawlsian(
     right to first order.
     """
     heads = head_shares(utility, weight, where)
-    order = jnp.argsort(jnp.where(heads > 0, jax.lax.stop_gradient(utility), jnp.inf))
-    people = heads[order]
-    before = running(people) - people
-    counted = jnp.clip(share - before, 0, people)
-    values = jnp.where(counted > 0, utility[order], 0.0)
+    held = jax.lax.stop_gradient(utility)
+    last = _quantile(held, heads, share)
+    below, there = jnp.where(held < last, heads, 0.0), jnp.where(held == last, heads, 0.0)
+    # Of people with the same utility at the border, each counts in part.
+    room, level = share - total(below), total(there)
+    counted = below + there * jnp.clip(room / jnp.where(level > 0, level, 1.0), 0, 1)
+    values = jnp.where(counted > 0, utility, 0.0)
     return total(counted * values) / total(counted)
+
+
+def _quantile(x: Float[Array, " agent"], heads: Float[Array, " agent"], share: Number) -> Scalar:
+    """The smallest of `x` up to which at least `share` of the heads are, by bisection of its bits.
+
+    A sort takes ten times as long.
+    """
+    wide = jnp.uint64 if x.dtype == jnp.float64 else jnp.uint32
+    bits = jax.lax.bitcast_convert_type(x + 0.0, wide)  # no -0
+    top = jnp.asarray(1, wide) << (bits.dtype.itemsize * 8 - 1)
+    rank = jnp.where(bits >= top, ~bits, bits | top)  # rises with x
+    most = jnp.asarray(jnp.iinfo(wide).max, wide)
+    rank = jnp.where(heads > 0, rank, most)
+
+    def halve(_: Any, ends: tuple[Any, Any]) -> tuple[Any, Any]:
+        low, high = ends
+        middle = low + (high - low) // 2
+        enough = total(jnp.where(rank <= middle, heads, 0.0)) >= share
+        return jnp.where(enough, low, middle + 1), jnp.where(enough, middle, high)
+
+    ends = (jnp.min(rank), jnp.max(jnp.where(heads > 0, rank, 0)))
+    _, found = jax.lax.fori_loop(0, bits.dtype.itemsize * 8, halve, ends)
+    back = jnp.where(found >= top, found ^ top, ~found)
+    return jax.lax.bitcast_convert_type(back, x.dtype)
 
 
 def isoelastic(
