@@ -228,7 +228,7 @@ def find(
     slopes = choose_slopes(objective, lagrangian, points[order[0]], effort)
     slopes.tell = diary
     best = points[lagrangian.order(outputs)[:2]]
-    left = effort.budget - objective.runs - search.reserve
+    left = effort.budget - objective.runs - search.reserve(slopes)
     ends = search.descend(slopes, points[order[: effort.starts]], left)
     z, seen = search.settle(slopes, np.concatenate([first, best, ends]))
     return z, seen, slopes.label, list(slopes.sentences)

@@ -7,11 +7,13 @@ from jaxtyping import Bool, Float
 from scipy.stats import qmc
 
 from .chance import generator_for
+from .choosing import FEW
 from .descent import Descent, descend
 from .lagrangian import Lagrangian, pseudo_values
 from .objective import Objective, Outputs, Points
 from .policy_slopes import Effort, First, Point, Slopes, Tell
 from .shaped import ShapedObjective
+from .stationary import STEPS, stationary
 
 _SCREEN, _SETTLE = 0.12, 0.35  # At most these shares of the runs for the first stage and the last.
 _ROUGH = 4  # Worlds of the screen.
@@ -124,8 +126,29 @@ class Search:
         pool.add(candidates)
         if self.lagrangian.constraints:
             self._return(slopes, pool)
+        at = self._polish(slopes, pool)
         self.tell("candidates", pool.points, pool.outputs)
-        return self._snap(pool), pool.outputs
+        return self._snap(pool, at), pool.outputs
+
+    def _polish(self, slopes: Slopes, pool: Pool) -> int:
+        """Number of the best point, after a step to where its gradient is 0 if that is no worse."""
+        at = pool.best
+        if not self._polishes(slopes) or not self._affords(self._polishing(slopes)):
+            return at
+        z = stationary(lambda x: slopes(x[None])[1][0], pool.points[at])
+        if (z == pool.points[at]).all() or not pool.no_worse(at, z[None])[0]:
+            return at
+        pool.add(z[None])
+        return len(pool.points) - 1
+
+    def _polishes(self, slopes: Slopes) -> bool:
+        """Whether welfare is said to be smooth, and its gradient is exact and cheap enough."""
+        smooth = self.effort.optimiser == "lbfgs" and not self.lagrangian.constraints
+        return smooth and slopes.method is not None and self.objective.space.size <= FEW
+
+    def _polishing(self, slopes: Slopes) -> float:
+        """Runs that `_polish` takes at most."""
+        return slopes.cost * (1 + self.objective.space.size + STEPS) + 2 * self.objective.worlds
 
     def _follow(self, slopes: Slopes, starts: Points, end: float) -> list[Points]:
         cost = slopes.cost * len(starts)
@@ -195,9 +218,8 @@ class Search:
         lagrangian.pull = 1.0
         return gradient
 
-    def _snap(self, pool: Pool) -> Point:
-        """The best point, on the bounds that it is close to where that is no worse."""
-        at = pool.best
+    def _snap(self, pool: Pool, at: int) -> Point:
+        """The point with that number, on the bounds that it is close to where that is no worse."""
         z = pool.points[at]
         ends = self.objective.shaped.ends(z)
         near = np.flatnonzero(~np.isnan(ends))
@@ -216,13 +238,14 @@ class Search:
     def _affords(self, runs: float | int) -> bool:
         return self.objective.runs + runs <= self.effort.budget
 
-    @property
-    def reserve(self) -> float:
+    def reserve(self, slopes: Slopes) -> float:
         """Runs that are kept for what comes last."""
         size, worlds = self.objective.space.size, self.objective.worlds
         wanted = float(worlds * (10 + size))
         if self.lagrangian.constraints:
             wanted += 2 * (worlds * (len(_LENGTHS) + 4) + 4 * size)
+        if self._polishes(slopes):
+            wanted += self._polishing(slopes)
         return min(wanted, _SETTLE * self.effort.budget)
 
 
