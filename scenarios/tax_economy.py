@@ -4,11 +4,13 @@ Purpose: what rates, thresholds and a rebate do to people with the wages and hou
 Skills are backed out under today's law, the federal tax of single filers without credits: under
 that law and before the first shock everybody earns, works and pays as observed (Saez 2001).
 
-Utility is consumption less isoelastic effort, and less a fixed cost for those who work. Rates move
-income by `elasticity` and the share who work by `participation`, the middle of what Chetty, Guren,
-Manoli & Weber (2011) found; savings and shocks are assumptions. All choose at once, knowing their
-wage of the year. The state keeps what today's law raises less what it pays back, so R, the same for
-all, closes the budget in every year. There are no other incomes, benefits, births or deaths.
+Consumption less isoelastic effort, and less a fixed cost for those who work, is what everybody
+makes the most of. Rates move income by `elasticity` and the share who work by `participation`, the
+middle of what Chetty, Guren, Manoli & Weber (2011) found. Welfare counts it as it is (quasi-linear)
+or through an isoelastic utility (Greenwood, Hercowitz & Huffman 1988); what one has beside wages
+does not move hours in either. The state keeps what today's law raises, but for a share `rebate`;
+what is over goes to all alike, so that the budget is closed in every year. All choose at once,
+knowing their wages of the year. Savings, shocks and `means` are assumptions. Nobody ages or moves.
 """
 
 import jax.numpy as jnp
@@ -31,12 +33,14 @@ class Params(lpm.Params):
     participation: Scalar = lpm.parameter(
         0.25, within=(0.01, 3), unit="elasticity of the share who work by 1 - rate"
     )
+    means: Scalar = lpm.constant(12_000, unit="USD/year and head beside wages, untaxed")
     saving: Scalar = lpm.constant(0.1, unit="share of disposable income")
     spending: Scalar = lpm.constant(0.05, unit="share of wealth/year")
     interest: Scalar = lpm.constant(0.02, unit="1/year")
     persistence: Scalar = lpm.constant(0.95, unit="of log wages, a year later")
     shock: Scalar = lpm.constant(0.1, unit="log points of wages/year")
     floor: Scalar = lpm.constant(10_000, unit="USD/year, the least income that a weight goes by")
+    aversion: Scalar = lpm.constant(1.0, unit="relative, to inequality: isoelastic welfare")
 
 
 class State(lpm.State):
@@ -47,9 +51,10 @@ class State(lpm.State):
     skill: Float[Array, " agent"] = lpm.variable(unit="log wage since the start")
     income: Float[Array, " agent"] = lpm.variable(within=(0, None), unit="USD/year before tax")
     tax: Float[Array, " agent"] = lpm.variable(unit="USD/year")
-    utility: Float[Array, " agent"] = lpm.variable(unit="USD/year, without the rebate")
+    utility: Float[Array, " agent"] = lpm.variable(unit="USD/year, of wages alone")
     consumption: Float[Array, " agent"] = lpm.variable(unit="USD/year")
     wealth: Float[Array, " agent"] = lpm.variable(unit="USD")
+    spread: Scalar = lpm.variable(within=(0, None), unit="variance of log wages since the start")
     today: Scalar = lpm.variable(unit="USD/head/year of revenue under today's law")
     rebate: Scalar = lpm.variable(unit="USD/head/year")
 
@@ -75,6 +80,7 @@ def calibrate(population: Population, params: Params, law: eco.Schedule) -> Stat
         cost=cost,
         today=revenue,
         **dict.fromkeys(("skill", "income", "tax", "utility", "consumption", "wealth"), 0),
+        spread=0,
         rebate=0,
     )
 
@@ -84,8 +90,11 @@ def untaxed_income(state: State, params: Params) -> Float[Array, " agent"]:
 
 
 def learn(state: State, params: Params, draw: Draw) -> State:
-    news = params.shock * draw.normal("agent") * (state.t > 0)
-    return state.replace(skill=params.persistence * state.skill + news)
+    # The first year is the one that was observed. Mean wages stay what they are.
+    news = params.shock * (state.t > 0)
+    spread = params.persistence**2 * state.spread + news**2
+    skill = params.persistence * (state.skill + state.spread / 2) - spread / 2
+    return state.replace(skill=skill + news * draw.normal("agent"), spread=spread)
 
 
 def work(state: State, params: Params, draw: Draw) -> State:
@@ -103,8 +112,12 @@ def work(state: State, params: Params, draw: Draw) -> State:
     )
 
 
+def disposable_income(state: State, params: Params) -> Float[Array, " agent"]:
+    return state.income - state.tax + state.rebate + params.means
+
+
 def save(state: State, params: Params, draw: Draw) -> State:
-    disposable = state.income - state.tax + state.rebate
+    disposable = disposable_income(state, params)
     wealth = (1 + params.interest) * state.wealth
     consumption = (1 - params.saving) * disposable + params.spending * wealth
     return state.replace(consumption=consumption, wealth=wealth + disposable - consumption)
@@ -116,12 +129,11 @@ def observe(state: State, params: Params) -> dict[str, Array]:
 
     share = eco.welfare.head_shares(state.weight, state.weight, state.alive)
     wage = jnp.maximum(state.wage, 1e-3) * jnp.exp(state.skill)
-    disposable = state.income - state.tax + state.rebate
-    utility = state.utility + state.rebate
+    utility = state.utility + state.rebate + params.means
     untaxed = jnp.maximum(untaxed_income(state, params) / (1 + params.elasticity) - state.cost, 0)
     # Disposable income rises with income, so that one ranking does for both.
     people = eco.Ranking.of(state.income, state.weight, state.alive)
-    inequality = people.gini(disposable)
+    inequality = people.gini(disposable_income(state, params))
     seen = {
         "hours": mean(state.income / wage) / 52,
         "working": mean((state.income > 0).astype(jnp.float32)),
@@ -140,13 +152,19 @@ def observe(state: State, params: Params) -> dict[str, Array]:
     }
     for name, planner in PLANNERS.items():
         seen[f"welfare_{name}"] = planner(
-            utility, state.income, state.weight, state.alive, floor=params.floor
+            utility,
+            state.income,
+            state.weight,
+            state.alive,
+            floor=params.floor,
+            aversion=params.aversion,
         )
     return seen
 
 
 PLANNERS = {
     "utilitarian": eco.Planner("utilitarian"),
+    "isoelastic": eco.Planner("isoelastic"),
     "inverse_income": eco.Planner("inverse income"),
     "rawlsian": eco.Planner("rawlsian"),
 }

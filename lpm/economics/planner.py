@@ -6,9 +6,9 @@ import jax
 
 from ..axes import Array, Bool, Float, Number, Scalar
 from ..errors import DataError, unknown
-from .welfare import inverse_income, rawlsian, utilitarian, weighted
+from .welfare import inverse_income, isoelastic, rawlsian, utilitarian, weighted
 
-KINDS = ("utilitarian", "inverse income", "rawlsian")
+KINDS = ("utilitarian", "isoelastic", "inverse income", "rawlsian")
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,10 @@ class Planner:
     """How people are added up: always per head, and with weights over their mean.
 
     Attributes:
-        kind: `utilitarian`; `inverse income`, with weights max(income, floor)**-power; or
-            `rawlsian`, the worst-off `worst` of people.
+        kind: `utilitarian`; `isoelastic`, what everybody would need alike, of utilities above 0;
+            `inverse income`, with weights max(income, floor)**-power; or `rawlsian`, the worst-off
+            `worst` of people.
+        aversion: to inequality, of isoelastic; 0 is utilitarian, 1 the geometric mean.
         floor: of income, in its unit; positive. Nobody weighs more than somebody at the floor.
         power: of inverse income; 0 is utilitarian.
         worst: share of people who count for `rawlsian`.
@@ -32,6 +34,7 @@ class Planner:
     """
 
     kind: str = "utilitarian"
+    aversion: float | int = 1.0
     floor: float | int = 1.0
     power: float | int = 1.0
     worst: float | int = 0.01
@@ -41,6 +44,8 @@ class Planner:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise DataError(unknown("Planner", "kind", [self.kind], KINDS))
+        if not self.aversion >= 0:
+            raise DataError(f"Planner.aversion = {self.aversion}; give 0 or more")
         if not self.floor > 0:
             raise DataError(f"Planner.floor = {self.floor}; give a positive income")
         if not self.power >= 0:
@@ -61,6 +66,7 @@ class Planner:
         where: Bool[Array, " agent"] | None = None,
         *,
         floor: Number | None = None,
+        aversion: Number | None = None,
     ) -> Scalar:
         """Welfare per head.
 
@@ -69,10 +75,13 @@ class Planner:
             income: that the weights go by.
             weight: how many people an agent stands for; 1 if not given.
             where: who counts.
-            floor: in place of the planner's, such as one that is traced.
+            floor, aversion: in place of the planner's, such as ones that are traced.
         """
         if self.kind == "rawlsian":
             return rawlsian(utility, weight, where, self.worst)
+        if self.kind == "isoelastic":
+            fear = self.aversion if aversion is None else aversion
+            return isoelastic(utility, fear, weight, where)
         if self.kind == "utilitarian":
             return utilitarian(utility, weight, where)
         income = income if self.moving else jax.lax.stop_gradient(income)

@@ -116,13 +116,15 @@ def isoelastic(
     """
     share = head_shares(consumption, weight, where)
     safe = jnp.where(share > 0, consumption, 1.0)
-    logs = jnp.log(safe)
+    # Of shares of the mean: logarithms near 0 keep digits that those of dollars do not have.
+    scale = jax.lax.stop_gradient(total(share * safe))
+    logs = jnp.log(safe / scale)
     power = 1 - jnp.asarray(aversion, jnp.float32)
     near = jnp.abs(power) < 1e-4
     geometric = jnp.exp(total(share * logs))
     divisor = jnp.where(near, 1.0, power)
     general = total(share * jnp.exp(divisor * logs)) ** (1 / divisor)
-    return jnp.where(near, geometric, general)
+    return scale * jnp.where(near, geometric, general)
 
 
 def deadweight_loss(
