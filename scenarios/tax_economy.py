@@ -123,6 +123,14 @@ def save(state: State, params: Params, draw: Draw) -> State:
     return state.replace(consumption=consumption, wealth=wealth + disposable - consumption)
 
 
+PLANNERS = {
+    "utilitarian": eco.Planner("utilitarian"),
+    "isoelastic": eco.Planner("isoelastic"),
+    "inverse_income": eco.Planner("inverse income"),
+    "rawlsian": eco.Planner("rawlsian"),
+}
+
+
 def observe(state: State, params: Params) -> dict[str, Array]:
     def mean(x: Float[Array, " agent"]) -> Scalar:
         return eco.total(share * x)
@@ -133,6 +141,7 @@ def observe(state: State, params: Params) -> dict[str, Array]:
     untaxed = jnp.maximum(untaxed_income(state, params) / (1 + params.elasticity) - state.cost, 0)
     # Disposable income rises with income, so that one ranking does for both.
     people = eco.Ranking.of(state.income, state.weight, state.alive)
+    earners = people.among(state.income > 0)
     inequality = people.gini(disposable_income(state, params))
     seen = {
         "hours": mean(state.income / wage) / 52,
@@ -142,8 +151,8 @@ def observe(state: State, params: Params) -> dict[str, Array]:
         "rebate": state.rebate,
         "consumption": mean(state.consumption),
         "wealth": mean(state.wealth),
-        "income_by_decile": people.means(state.income),
-        "tax_by_decile": people.means(state.tax),
+        "income_by_decile": earners.means(state.income),
+        "tax_by_decile": earners.means(state.tax),
         "gini": inequality,
         "equality_x_productivity": (1 - inequality) * mean(state.income),
         "deadweight_loss": eco.welfare.deadweight_loss(
@@ -161,13 +170,6 @@ def observe(state: State, params: Params) -> dict[str, Array]:
         )
     return seen
 
-
-PLANNERS = {
-    "utilitarian": eco.Planner("utilitarian"),
-    "isoelastic": eco.Planner("isoelastic"),
-    "inverse_income": eco.Planner("inverse income"),
-    "rawlsian": eco.Planner("rawlsian"),
-}
 
 scenario = lpm.Scenario(
     init,
@@ -190,7 +192,7 @@ def under(law: eco.Schedule) -> lpm.Scenario:
     return scenario.replace(init=init_under)
 
 
-DECILES = tuple(f"{10 * i}-{10 * i + 10} %" for i in range(10))
+DECILES = tuple(f"{10 * i}-{10 * i + 10} % of earners" for i in range(10))
 LABELS = {"income_by_decile": DECILES, "tax_by_decile": DECILES}
 UNITS = {"hours": "hours/week and head", "working": "share", "wealth": "USD/head"}
 UNITS |= dict.fromkeys(

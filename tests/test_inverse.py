@@ -102,6 +102,10 @@ def test_gini_and_deciles_are_those_of_people_counted_one_by_one():
     assert len(people) == 750
     tenths = people.reshape(10, 75).mean(axis=1)
     assert np.asarray(rank.means(x)) == pytest.approx(tenths, rel=1e-5)
+    some = values > np.median(values)
+    above = np.sort(np.repeat(values[some], weight[some]))
+    found = rank.among(jnp.asarray(some)).means(x, 1)[0]
+    assert float(found) == pytest.approx(above.mean(), rel=1e-5)
     wrong = eco.Ranking.of(x, jnp.ones(300)).gini(x)  # the control: weights forgotten
     assert abs(float(wrong) - apart) > 1e-3
 

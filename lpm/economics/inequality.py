@@ -35,6 +35,13 @@ class Ranking(eqx.Module):
         share = head_shares(values, weight, where)[order]
         return cls(order, share, running(share))
 
+    def among(self, where: Bool[Array, " agent"]) -> "Ranking":
+        """Of some of the people alone, in the same order."""
+        kept = jnp.where(where[self.order], self.share, 0.0)
+        whole = total(kept)
+        share = kept / jnp.where(whole > 0, whole, 1.0)
+        return Ranking(self.order, share, running(share))
+
     def gini(self, x: Float[Array, " agent"]) -> Scalar:
         """Gini coefficient of `x`, which must rise with what was ranked by.
 
