@@ -86,7 +86,7 @@ def test_participation_moves_as_much_as_asked_for():
 
     assert share(0.0) == pytest.approx(float(eco.total(weight * works) / eco.total(weight)))
     found = (np.log(share(0.1)) - np.log(share(0.0))) / np.log(0.9)
-    # 1,300 people of 60,000 cross: 3 % of luck; and 2 % for the step.
+    # 1,000 people of 60,000 cross, which luck moves by 3 %; three of those.
     assert found == pytest.approx(asked, rel=0.1)
 
 

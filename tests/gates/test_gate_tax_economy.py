@@ -261,8 +261,8 @@ def test_a6_replicate_weights_give_the_errors_of_all_observables(report):
 def test_the_gradient_of_revenue_and_welfare_is_that_of_differences(report):
     """By two rates, of people who may stop working; 100,000 of them, all incomes under today's law.
 
-    A difference of 0.04 in a rate moves some hundred people out of work or into it, which it counts
-    to 5 to 10 %, and they are a third of the whole at most; the kernel counts them more evenly.
+    A difference counts the people who stop working or begin to, the gradient those near to it by a
+    kernel: by the rate that few pay, both know it to some per cent.
     """
     people = workers(100_000, seed=4)
     params = economy.scenario.params.replace(**economy.TODAY).replace(rates=[0.3] * 8, rebate=0.5)
