@@ -54,7 +54,7 @@ def test_the_worst_off_person_is_the_limit_of_the_worst_off_share():
 
 def flat(rate, e):
     """Incomes and utilities under a flat tax with an equal rebate."""
-    income = jnp.asarray(LOGNORMAL)
+    income = jnp.asarray(LOGNORMAL.astype(np.float64))
     z = income * (1 - rate) ** e
     utility = income * (1 - rate) ** (1 + e) / (1 + e) + rate * jnp.mean(z)
     return z, utility

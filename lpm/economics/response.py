@@ -213,21 +213,25 @@ def _room(worker: _Worker, best: Any, income: Any, other: Any, rival: Any) -> tu
 
     There it is no longer a best response of its own stretch, and the two cannot be compared.
     """
-    schedule, group = worker.schedule, worker.group
-    starts, ends = [column(schedule.thresholds, 0, group)], [jnp.inf]
-    for j in range(1, schedule.brackets):
-        edge = column(schedule.thresholds, j, group)
-        rising = column(schedule.rates, j, group) >= column(schedule.rates, j - 1, group)
-        starts.append(jnp.where(rising, starts[-1], edge))
-        ends = [jnp.where(rising, e, jnp.minimum(e, edge)) for e in ends] + [jnp.inf]
+    edges, rates = (jnp.asarray(x) for x in (worker.schedule.thresholds, worker.schedule.rates))
+    falls = jnp.zeros(rates.shape, bool).at[..., 1:].set(rates[..., 1:] < rates[..., :-1])
+    last, axis = jnp.full_like(edges[..., :1], jnp.inf), edges.ndim - 1
+    starts = jax.lax.cummax(jnp.where(falls, edges, 0.0), axis=axis)
+    nexts = jax.lax.cummin(jnp.where(falls, edges, jnp.inf), axis=axis, reverse=True)
+    ends = jnp.concatenate([nexts[..., 1:], last], axis=-1)
     lower, higher = jnp.where(income > rival, other, best), jnp.where(income > rival, best, other)
-    start = end = jnp.zeros_like(income)
-    for j in range(schedule.brackets):
-        start, end = jnp.where(higher == j, starts[j], start), jnp.where(lower == j, ends[j], end)
+    start, end = (
+        jnp.where(at >= 0, _entry(table, jnp.maximum(at, 0), worker.group), 0.0)
+        for table, at in ((starts, higher), (ends, lower))
+    )
     low, high = jnp.minimum(income, rival), jnp.maximum(income, rival)
     fall = jnp.log(jnp.maximum(high, _TINY) / jnp.maximum(start, _TINY))
     rise = jnp.where(lower == _NONE, jnp.inf, jnp.log(end / jnp.maximum(low, _TINY)))
     return fall, rise
+
+
+def _entry(table: Any, at: Any, group: Group) -> Any:
+    return table[at] if group is None else table[group, at]
 
 
 def _effort(income: Any, potential: Any, elasticity: Any) -> Any:

@@ -114,6 +114,25 @@ def from_piecewise(tax: Piecewise) -> Schedule:
     return Schedule(tax.knots, tax.slopes, np.asarray(tax.start))
 
 
+def from_edges(edges: Any, rates: Any, intercept: Any = None) -> Schedule:
+    """The schedule of rates and of the incomes at which the next one begins, in any order.
+
+    One rate more than edges, the first from income 0; edges are sorted, so that a search may move
+    one past another. Equal edges leave a bracket without width.
+
+    Raises:
+        DataError: another number of edges, or what a `Schedule` refuses.
+    """
+    if np.shape(edges)[-1] + 1 != np.shape(rates)[-1]:
+        raise DataError(
+            f"{np.shape(edges)[-1]} incomes at which the next rate begins and "
+            f"{np.shape(rates)[-1]} rates; give one rate more than incomes, the first from 0"
+        )
+    xp = jnp if isinstance(edges, jax.Array) else np
+    zero = xp.zeros((*np.shape(edges)[:-1], 1), xp.asarray(edges).dtype)
+    return Schedule(xp.concatenate([zero, xp.sort(xp.asarray(edges))], axis=-1), rates, intercept)
+
+
 def by_group(schedules: Sequence[Schedule]) -> Schedule:
     """One schedule with an axis in front, [group, bracket].
 

@@ -4,10 +4,13 @@ Sums are per head and weights are normalised, so that a population and its doubl
 welfare. `weight` is how many people an agent stands for (1 if not given), `where` who counts.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from ..axes import Array, Bool, Float, Number, Scalar
+from .sums import total
 
 _Weights = Float[Array, " agent"] | None
 _Mask = Bool[Array, " agent"] | None
@@ -17,7 +20,7 @@ def utilitarian(
     utility: Float[Array, " agent"], weight: _Weights = None, where: _Mask = None
 ) -> Scalar:
     """Mean utility."""
-    return jnp.sum(head_shares(utility, weight, where) * utility)
+    return total(head_shares(utility, weight, where) * utility)
 
 
 def weighted(
@@ -34,7 +37,7 @@ def weighted(
     a gradient follows.
     """
     share = head_shares(utility, weight, where)
-    return jnp.sum(share * cared * utility) / jnp.sum(share * cared)
+    return total(share * cared * utility) / total(share * cared)
 
 
 def inverse_income(
@@ -61,12 +64,38 @@ def rawlsian(
     right to first order.
     """
     heads = head_shares(utility, weight, where)
-    order = jnp.argsort(jnp.where(heads > 0, jax.lax.stop_gradient(utility), jnp.inf))
-    people = heads[order]
-    before = jnp.cumsum(people) - people
-    counted = jnp.clip(share - before, 0, people)
-    values = jnp.where(counted > 0, utility[order], 0.0)
-    return jnp.sum(counted * values) / jnp.sum(counted)
+    held = jax.lax.stop_gradient(utility)
+    last = _quantile(held, heads, share)
+    below, there = jnp.where(held < last, heads, 0.0), jnp.where(held == last, heads, 0.0)
+    # Of people with the same utility at the border, each counts in part.
+    room, level = share - total(below), total(there)
+    counted = below + there * jnp.clip(room / jnp.where(level > 0, level, 1.0), 0, 1)
+    values = jnp.where(counted > 0, utility, 0.0)
+    return total(counted * values) / total(counted)
+
+
+def _quantile(x: Float[Array, " agent"], heads: Float[Array, " agent"], share: Number) -> Scalar:
+    """The smallest of `x` up to which at least `share` of the heads are, by bisection of its bits.
+
+    A sort takes ten times as long.
+    """
+    wide = jnp.uint64 if x.dtype == jnp.float64 else jnp.uint32
+    bits = jax.lax.bitcast_convert_type(x + 0.0, wide)  # no -0
+    top = jnp.asarray(1, wide) << (bits.dtype.itemsize * 8 - 1)
+    rank = jnp.where(bits >= top, ~bits, bits | top)  # rises with x
+    most = jnp.asarray(jnp.iinfo(wide).max, wide)
+    rank = jnp.where(heads > 0, rank, most)
+
+    def halve(_: Any, ends: tuple[Any, Any]) -> tuple[Any, Any]:
+        low, high = ends
+        middle = low + (high - low) // 2
+        enough = total(jnp.where(rank <= middle, heads, 0.0)) >= share
+        return jnp.where(enough, low, middle + 1), jnp.where(enough, middle, high)
+
+    ends = (jnp.min(rank), jnp.max(jnp.where(heads > 0, rank, 0)))
+    _, found = jax.lax.fori_loop(0, bits.dtype.itemsize * 8, halve, ends)
+    back = jnp.where(found >= top, found ^ top, ~found)
+    return jax.lax.bitcast_convert_type(back, x.dtype)
 
 
 def isoelastic(
@@ -87,13 +116,15 @@ def isoelastic(
     """
     share = head_shares(consumption, weight, where)
     safe = jnp.where(share > 0, consumption, 1.0)
-    logs = jnp.log(safe)
+    # Of shares of the mean: logarithms near 0 keep digits that those of dollars do not have.
+    scale = jax.lax.stop_gradient(total(share * safe))
+    logs = jnp.log(safe / scale)
     power = 1 - jnp.asarray(aversion, jnp.float32)
     near = jnp.abs(power) < 1e-4
-    geometric = jnp.exp(jnp.sum(share * logs))
+    geometric = jnp.exp(total(share * logs))
     divisor = jnp.where(near, 1.0, power)
-    general = jnp.sum(share * jnp.exp(divisor * logs)) ** (1 / divisor)
-    return jnp.where(near, geometric, general)
+    general = total(share * jnp.exp(divisor * logs)) ** (1 / divisor)
+    return scale * jnp.where(near, geometric, general)
 
 
 def deadweight_loss(
@@ -108,7 +139,7 @@ def deadweight_loss(
     Utilities are in units of consumption and `utility` is after tax, without the rebate that the
     revenue pays for. With quasi-linear utility this is the equivalent variation less the tax.
     """
-    return jnp.sum(head_shares(utility, weight, where) * (untaxed - utility - tax))
+    return total(head_shares(utility, weight, where) * (untaxed - utility - tax))
 
 
 def head_shares(
@@ -117,5 +148,5 @@ def head_shares(
     """The share of all heads that each agent stands for; 0 for those who do not count."""
     heads = jnp.ones_like(like) if weight is None else weight
     heads = heads if where is None else jnp.where(where, heads, 0.0)
-    total = jnp.sum(heads)
-    return heads / jnp.where(total > 0, total, 1.0)
+    people = total(heads)
+    return heads / jnp.where(people > 0, people, 1.0)

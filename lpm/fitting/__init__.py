@@ -58,6 +58,7 @@ from .readings import Reports as Reports
 from .regional import calibrate_regions as calibrate_regions, load_regions as load_regions
 from .regional_fit import RegionalFit as RegionalFit
 from .seam import Estimator as Estimator, Loss as Loss, PerRun as PerRun
+from .selection import Only as Only
 from .sensitivity import Elasticities as Elasticities, elasticities as elasticities
 from .shapes import Allocation as Allocation, Spline as Spline, Steps as Steps
 from .sobol import Sobol as Sobol, sobol as sobol

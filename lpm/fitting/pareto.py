@@ -218,7 +218,7 @@ class _Sweeper:
         if self._label is None:
             self._label = choose_slopes(objective, lagrangian, start[0], effort)
         slopes = replace(self._label, lagrangian=lagrangian, batch=0, tell=self._diary)
-        reserve = min(search.reserve, 0.35 * share)
+        reserve = min(search.reserve(slopes), 0.35 * share)
         ends = search.descend(slopes, start, share - reserve)
         return search.settle(slopes, np.concatenate([candidates, ends]))[0]
 

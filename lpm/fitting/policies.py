@@ -21,6 +21,7 @@ from .journal import Journal
 from .lagrangian import Constraint, Lagrangian
 from .objective import Objective, Outputs, Points, Readings
 from .policy import Policy
+from .policy_model import model
 from .policy_search import Search, random_search
 from .policy_slopes import MODEL, Effort, First, Point, choose_slopes
 from .request import choose_fields, settle
@@ -229,9 +230,9 @@ def find(
     slopes = choose_slopes(objective, lagrangian, points[order[0]], effort)
     slopes.tell = diary
     best = points[lagrangian.order(outputs)[:2]]
-    left = effort.budget - objective.runs - search.reserve
+    left = effort.budget - objective.runs - search.reserve(slopes)
     if slopes.label == MODEL:
-        ends = search.model(points, outputs, left)
+        ends = model(objective, lagrangian, diary, points, outputs, left)
     else:
         ends = search.descend(slopes, points[order[: effort.starts]], left)
     z, seen = search.settle(slopes, np.concatenate([first, best, ends]))

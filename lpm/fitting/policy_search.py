@@ -7,12 +7,13 @@ from jaxtyping import Bool, Float
 from scipy.stats import qmc
 
 from .chance import generator_for
+from .choosing import FEW
 from .descent import Descent, descend
 from .lagrangian import Lagrangian, pseudo_values
 from .objective import Objective, Outputs, Points
 from .policy_slopes import Effort, First, Point, Slopes, Tell
 from .shaped import ShapedObjective
-from .surrogate import best_of, learn_surrogate, propose
+from .stationary import STEPS, stationary
 
 _SCREEN, _SETTLE = 0.12, 0.35  # At most these shares of the runs for the first stage and the last.
 _ROUGH = 4  # Worlds of the screen.
@@ -23,9 +24,6 @@ _UPDATE = 4  # Iterations between two updates of the multipliers.
 _ROUND = 8  # Steps of a quasi-Newton descent between them.
 _TRIALS = 6  # Points that such a step tries.
 _CHUNK = 64  # Points of random search in one entry of the journal.
-_AT_ONCE, _KEPT = 4, 300  # Points of the model in each round, and at most behind it.
-_GROWN = 1.2  # Its hyperparameters are learnt again when it has grown by so much.
-_MARGIN = 0.2  # How far the model may look beyond the screen, in its standard deviations.
 _LENGTHS = np.array([0.25, 0.5, 1.0, 1.25, 1.6, 2.0, 3.0, 5.0])  # Of a step back to the limits.
 
 
@@ -122,52 +120,35 @@ class Search:
         quarter = half[len(half) // 2 :]
         return np.stack([half.mean(axis=0), quarter.mean(axis=0), quarter[0], half[-1]])
 
-    def model(self, points: Points, outputs: Outputs, runs: float) -> First:
-        """Points worth a closer look under a Gaussian process, after about so many runs.
-
-        Every run stays in use, where a path along noisy differences forgets what it has seen.
-        `points` and `outputs` are those of the screen.
-        """
-        rng = generator_for(self.objective.words, "gaussian process")
-        worlds, end = self.objective.worlds, self.objective.runs + runs
-        centre, width = points.mean(axis=0), points.std(axis=0) + 1e-9
-        x, values = (points - centre) / width, self.lagrangian.goals(outputs)
-        noisy = np.full(len(x), worlds / outputs.shape[1])
-        low, high = x.min(axis=0) - _MARGIN, x.max(axis=0) + _MARGIN
-        fine = np.isfinite(values)
-        x, values, noisy = x[fine], values[fine], noisy[fine]
-        # The screen saw other worlds, with other luck: what all share of it is taken off.
-        top = np.argsort(values)[: max(min(int(runs / worlds / 4), 4), 1)]
-        again = self._see(centre + width * x[top])
-        values = np.append(values + np.mean(again - values[top]), again)
-        x, noisy = np.concatenate([x, x[top]]), np.append(noisy, np.ones(len(top)))
-        logs, learnt = None, 0
-        while True:
-            keep = np.argsort(values)[:_KEPT]
-            logs, learnt = (logs, learnt) if len(keep) < _GROWN * learnt else (None, len(keep))
-            found = learn_surrogate(x[keep], values[keep], noisy[keep], logs)
-            logs = found.logs
-            if self.objective.runs + _AT_ONCE * worlds > end:
-                return centre + width * best_of(found, rng, 6, low, high)
-            more = propose(found, rng, _AT_ONCE, low, high)
-            seen = self._see(centre + width * more)
-            fine = np.isfinite(seen)
-            x, values = np.concatenate([x, more[fine]]), np.append(values, seen[fine])
-            noisy = np.append(noisy, np.ones(fine.sum()))
-
-    def _see(self, points: Points) -> Float[np.ndarray, " point"]:
-        outputs = self.objective.evaluate(points)
-        self.tell("model", points, outputs)
-        return self.lagrangian.goals(outputs)
-
     def settle(self, slopes: Slopes, candidates: First) -> tuple[Point, Outputs]:
         """The best of the candidates and of points around them, and the outputs of all."""
         pool = Pool(self.objective, self.lagrangian)
         pool.add(candidates)
         if self.lagrangian.constraints:
             self._return(slopes, pool)
+        at = self._polish(slopes, pool)
         self.tell("candidates", pool.points, pool.outputs)
-        return self._snap(pool), pool.outputs
+        return self._snap(pool, at), pool.outputs
+
+    def _polish(self, slopes: Slopes, pool: Pool) -> int:
+        """Number of the best point, after a step to where its gradient is 0 if that is no worse."""
+        at = pool.best
+        if not self._polishes(slopes) or not self._affords(self._polishing(slopes)):
+            return at
+        z = stationary(lambda x: slopes(x[None])[1][0], pool.points[at])
+        if (z == pool.points[at]).all() or not pool.no_worse(at, z[None])[0]:
+            return at
+        pool.add(z[None])
+        return len(pool.points) - 1
+
+    def _polishes(self, slopes: Slopes) -> bool:
+        """Whether welfare is said to be smooth, and its gradient is exact and cheap enough."""
+        smooth = self.effort.optimiser == "lbfgs" and not self.lagrangian.constraints
+        return smooth and slopes.method is not None and self.objective.space.size <= FEW
+
+    def _polishing(self, slopes: Slopes) -> float:
+        """Runs that `_polish` takes at most."""
+        return slopes.cost * (1 + self.objective.space.size + STEPS) + 2 * self.objective.worlds
 
     def _follow(self, slopes: Slopes, starts: Points, end: float) -> list[Points]:
         cost = slopes.cost * len(starts)
@@ -237,9 +218,8 @@ class Search:
         lagrangian.pull = 1.0
         return gradient
 
-    def _snap(self, pool: Pool) -> Point:
-        """The best point, on the bounds that it is close to where that is no worse."""
-        at = pool.best
+    def _snap(self, pool: Pool, at: int) -> Point:
+        """The point with that number, on the bounds that it is close to where that is no worse."""
         z = pool.points[at]
         ends = self.objective.shaped.ends(z)
         near = np.flatnonzero(~np.isnan(ends))
@@ -258,13 +238,14 @@ class Search:
     def _affords(self, runs: float | int) -> bool:
         return self.objective.runs + runs <= self.effort.budget
 
-    @property
-    def reserve(self) -> float:
+    def reserve(self, slopes: Slopes) -> float:
         """Runs that are kept for what comes last."""
         size, worlds = self.objective.space.size, self.objective.worlds
         wanted = float(worlds * (10 + size))
         if self.lagrangian.constraints:
             wanted += 2 * (worlds * (len(_LENGTHS) + 4) + 4 * size)
+        if self._polishes(slopes):
+            wanted += self._polishing(slopes)
         return min(wanted, _SETTLE * self.effort.budget)
 
 

@@ -156,7 +156,7 @@ class _Elements(Space):
     def at(self, z: Numbers) -> Params:  # noqa: ARG002
         return self.params
 
-    def lengths(self, z: Numbers) -> Numbers:  # noqa: ARG002
+    def lengths(self, z: Numbers) -> Float[np.ndarray, " element"]:  # noqa: ARG002
         return np.ones(self.size)
 
 

@@ -10,4 +10,9 @@ from .recipe import Recipe as Recipe, find_recipe as find_recipe, read_recipe as
 from .recipe_people import count_records as count_records, draw_recipe as draw_recipe
 from .store import load_population as load_population, save_population as save_population
 from .subsample import subsample as subsample
-from .workers import workers as workers, workers_from as workers_from
+from .variance import standard_error as standard_error
+from .workers import (
+    reweighted as reweighted,
+    workers as workers,
+    workers_from as workers_from,
+)

@@ -9,11 +9,11 @@ from jaxtyping import Float, Int
 
 from lpm.errors import DataError, listing
 
+from .offers import AGES as AGES, chances, offers
 from .population import Population
 from .seeds import Generator, generator
 
 SEXES = ("male", "female")
-AGES = (16, 25, 35, 45, 55, 65)  # first year of each band
 EDUCATION = ("no diploma", "diploma", "bachelor", "graduate")
 OCCUPATIONS = (
     "management, science and arts",
@@ -35,7 +35,13 @@ _PROVENANCE = (
 _NEEDED = ("weight", "age", "sex", "education", "hours", "weeks", "wage")
 
 
-def workers(size: int = 100_000, *, seed: int = 0, only_working: bool = False) -> Population:
+def workers(
+    size: int = 100_000,
+    *,
+    seed: int = 0,
+    capacity: int | None = None,
+    only_working: bool = False,
+) -> Population:
     """People of 16 and over with the wages and hours of New York State in 2024, made up.
 
     Sex, age band, education and whether one works are jointly as in the survey, by systematic
@@ -50,10 +56,15 @@ def workers(size: int = 100_000, *, seed: int = 0, only_working: bool = False) -
         hours: usual hours a week; weeks: worked a year; both 0 for those who do not work.
         wage: USD an hour; earnings: USD a year, hours times weeks times wage.
         weight: people whom a row stands for.
+        could_earn, could_work: USD and hours a year; for who does not work, those of a worker of
+            the same sex and education, at the wages of the own age.
+        chance: share who work among people of the same sex, age band and education.
+        luck: even in (0, 1), for what differs between people alike.
 
     Args:
         size: rows.
         seed: of the draws.
+        capacity: rows to make room for.
         only_working: leave out those without wages.
 
     Raises:
@@ -77,23 +88,30 @@ def workers(size: int = 100_000, *, seed: int = 0, only_working: bool = False) -
     age = start + np.floor(draws.random(size) * (ends[band] - start))
     columns = {"age": age, "sex": sex, "education": education, "band": band}
     labels = {"sex": SEXES, "education": EDUCATION, "occupation": OCCUPATIONS}
-    return Population(
-        _with_work(columns, works, draws) | {"weight": np.full(size, kinds.sum() / size)},
-        labels=labels,
-        provenance=_PROVENANCE,
-    )
+    columns = _with_work(columns, works, draws) | {"weight": np.full(size, kinds.sum() / size)}
+    more = {"chance": chances(columns), "luck": _luck(size, draws)}
+    return Population(columns | more, labels=labels, capacity=capacity, provenance=_PROVENANCE)
 
 
-def workers_from(records: pl.DataFrame, *, ages: tuple[int, int] = (16, 120)) -> Population:
+def workers_from(
+    records: pl.DataFrame, *, ages: tuple[int, int] = (16, 120), seed: int = 0
+) -> Population:
     """Workers as a frame of survey records has them, one row each, weights kept.
+
+    Columns as `workers` has them. Who does not work could earn what a worker does who is drawn from
+    the same sex, age band and education, or else education, or all: such records tell nothing about
+    wages that are turned down.
 
     Args:
         records: columns weight, age, sex (0 or 1), education (0 to 3), hours (a week), weeks (a
-            year) and wage (per hour); 0 hours for those who do not work. More columns go along.
+            year) and wage (per hour); 0 hours for those who do not work. More columns go along,
+            such as replicate weights for `reweighted`.
         ages: youngest and oldest to keep.
+        seed: of the draws.
 
     Raises:
-        DataError: a column is missing, or a value is: names column, row and what would be right.
+        DataError: a column is missing, or a value is: names column, row and what would be right;
+            or nobody works.
     """
     missing = [name for name in _NEEDED if name not in records.columns]
     if missing:
@@ -106,10 +124,38 @@ def workers_from(records: pl.DataFrame, *, ages: tuple[int, int] = (16, 120)) ->
             raise DataError(f"{name} of row {bad[0]} is {kept[name][bad[0]]}; give 0 or more")
     if not kept["weight"].sum() > 0:
         raise DataError("the weights of the records sum to 0; nobody would be left")
-    earnings = pl.col("hours") * pl.col("weeks") * pl.col("wage")
-    kept = kept.with_columns(earnings=earnings)
+    time = pl.col("hours") * pl.col("weeks")
+    kept = kept.with_columns(earnings=time * pl.col("wage"))
     columns = {name: kept[name].to_numpy() for name in kept.columns}
-    return Population(columns, provenance=(f"{len(kept)} survey records",))
+    draws = generator(seed)
+    earn, work = offers(columns, draws)
+    more = {"could_earn": earn, "could_work": work, "chance": chances(columns)}
+    luck = {"luck": _luck(len(kept), draws)}
+    return Population(columns | more | luck, provenance=(f"{len(kept)} survey records",))
+
+
+def reweighted(people: Population, weight: str) -> Population:
+    """The same people with another column of theirs for `weight`, such as a replicate weight.
+
+    What they could earn and their luck stay, so that runs differ by the weights alone; `chance` is
+    that of the new weights. Weights below 0, which some replicates have, count as 0: the spread of
+    what comes out is a little too small for it.
+
+    Raises:
+        DataError: no such column, or nobody has a weight above 0.
+    """
+    columns = {name: people.host(name) for name in people.columns}
+    columns["weight"] = np.maximum(people.host(weight), 0)
+    if not columns["weight"].sum() > 0:
+        raise DataError(f"{weight} is above 0 for nobody; give weights of these people")
+    columns["chance"] = chances(columns)
+    return Population(
+        columns,
+        capacity=people.capacity,
+        slot=np.asarray(people.slot)[: people.size],
+        labels=people.labels,
+        provenance=(*people.provenance, f"weights {weight}"),
+    )
 
 
 def _with_work(
@@ -132,11 +178,13 @@ def _with_work(
     quantiles = _table("wages").drop(CELL_OF_WORK).to_numpy()
     wage = _between(quantiles[cell], draws.random(size)) * by_age * by_hours
     wage = _with_tail(wage, hours * weeks, draws)
-    work = {"hours": hours, "weeks": weeks, "wage": wage, "earnings": hours * weeks * wage}
+    time = hours * weeks
+    work = {"hours": hours, "weeks": weeks, "wage": wage, "earnings": time * wage}
     return (
         columns
         | {"occupation": np.where(works, occupation, -1)}
         | {name: np.where(works, values, 0.0) for name, values in work.items()}
+        | {"could_earn": time * wage, "could_work": time}
     )
 
 
@@ -147,6 +195,11 @@ def _with_tail(
     start, alpha = (float(_table("tail")[name][0]) for name in ("above", "alpha"))
     drawn = start * (1 - draws.random(len(wage))) ** (-1 / alpha)
     return np.where(wage * time > start, drawn / time, wage)
+
+
+def _luck(size: int, draws: Generator) -> Float[np.ndarray, " person"]:
+    """Even in (0, 1), away from the ends so that float32 tells it from them."""
+    return 1e-3 + (1 - 2e-3) * draws.random(size)
 
 
 def _between(
