@@ -182,7 +182,9 @@ def test_equality_is_that_of_all_pairs():
 
 
 def test_skills_keep_their_spread():
-    alone = scenario.replace(processes=(learn,), observe=lambda state, params: {})
+    alone = scenario.replace(
+        processes=(learn,), observe=lambda state, params: {"t": lpm.count(state.alive)}
+    )
     run = lpm.simulate(alone, lpm.Population.toy(20_000), key=1, steps=10, devices=1)
     logs = np.log(np.asarray(run.state.skill))
     # Standard error of a standard deviation is 1/sqrt(2n) of it; four of them.
