@@ -153,3 +153,16 @@ def test_a_question_that_makes_no_sense_is_refused(more, message):
         pytest.raises(DataError, match=message),
     ):
         best_response_gap(**({"agents": np.arange(4)} | given | more))
+
+
+def test_a_gradient_of_what_does_not_clear_is_no_number_and_stops_nothing():
+    """Wages that no iteration finds must not end a search over policies."""
+    for mode in (jax.grad, jax.jacfwd):
+        slope = jax.jit(mode(lambda a: clear(lambda p: a + 0 * p, jnp.ones(2)).sum()))
+        assert not float(slope(1.0)) > 0  # 0 or NaN
+
+
+def test_curvature_passes_as_well():
+    """Of log p: p**2 = c has d2/dc2 log p = -1 / (2 c**2)."""
+    value = jax.hessian(lambda c: jnp.log(clear(lambda p: jnp.log(p**2 / c), jnp.ones(1)))[0])
+    assert float(value(2.0)) == pytest.approx(-1 / 8, rel=1e-4)

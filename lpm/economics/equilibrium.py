@@ -34,7 +34,7 @@ def clear(
         tolerance: largest excess that is taken for 0.
         most: iterations; NaN where they do not suffice.
 
-    Source of the derivative: implicit function theorem, through optimistix (Rader et al. 2024).
+    Newton's method is that of optimistix (Rader et al. 2024).
     """
 
     def gap(logs: Prices) -> Prices:
@@ -95,13 +95,23 @@ def between(
 
 def _solve(gap: Callable[[Prices], Prices], guess: Prices, tolerance: float, most: int) -> Prices:
     """A root, NaN where the gap at it is above the tolerance."""
-    # The solver's own test is on its step; what counts here is the gap.
-    found = optx.root_find(
-        lambda x, _: gap(x),
-        optx.Newton(rtol=1e-6, atol=min(tolerance, 1e-6)),
-        guess,
-        max_steps=most,
-        throw=False,
-    )
-    size = jnp.max(jnp.abs(jax.lax.stop_gradient(gap(found.value))))
-    return jnp.where(size <= tolerance, found.value, jnp.nan)
+
+    def find(equation: Callable[[Prices], Prices], start: Prices) -> Prices:
+        # The solver's own test is on its step; what counts here is the gap.
+        return optx.root_find(
+            lambda x, _: equation(x),
+            optx.Newton(rtol=1e-6, atol=min(tolerance, 1e-6)),
+            start,
+            max_steps=most,
+            throw=False,
+        ).value
+
+    found = jax.lax.custom_root(gap, guess, find, _solve_linear)
+    size = jnp.max(jnp.abs(jax.lax.stop_gradient(gap(found))))
+    return jnp.where(size <= tolerance, found, jnp.nan)
+
+
+def _solve_linear(linear: Callable[[Prices], Prices], right: Prices) -> Prices:
+    """Few unknowns, so the whole matrix; NaN, and no end of the program, where it is singular."""
+    matrix = jax.jacfwd(linear)(right).reshape(right.size, right.size)
+    return jnp.linalg.solve(matrix, right.reshape(-1)).reshape(right.shape)
