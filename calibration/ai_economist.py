@@ -169,7 +169,7 @@ def optimised(agents: int, steps: int) -> np.ndarray:
         return run.observed["equality_x_productivity"][-1]
 
     slope = jax.jit(jax.value_and_grad(value))
-    return economy.climb(slope, np.full(len(EDGES), 0.3), jnp.zeros(()), steps)[1]
+    return economy.climb(slope, np.full(len(EDGES), 0.3), jnp.zeros(()), steps, 0.95)[1]
 
 
 def measured(rates: np.ndarray, agents: int) -> dict[str, Any]:

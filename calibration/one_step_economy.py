@@ -238,7 +238,7 @@ def learn(
 
 
 def climb(
-    slope: Callable[..., Any], rates: Rates, cared: jax.Array, steps: int
+    slope: Callable[..., Any], rates: Rates, cared: jax.Array, steps: int, most: float = MOST
 ) -> tuple[float, Rates]:
     """The highest welfare on the way, and where."""
     best, at = -np.inf, rates
@@ -258,7 +258,7 @@ def climb(
         rates,
         jac=True,
         method="L-BFGS-B",
-        bounds=[(0, MOST)] * len(rates),
+        bounds=[(0, most)] * len(rates),
         options={"maxiter": steps, "ftol": 1e-9, "gtol": 1e-7},
     )
     return best, at

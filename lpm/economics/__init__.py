@@ -11,15 +11,18 @@ from .rebates import equal_rebate, targeted_rebate
 from .response import Response, potential_income, respond
 from .schedule import Schedule, by_group, from_piecewise
 from .sums import total
+from .worker_policy import Career, WorkerPolicy, train_worker, untrained_worker
 
 __all__ = [
     "STATUSES",
+    "Career",
     "Crossing",
     "Gap",
     "JumpReport",
     "Piecewise",
     "Response",
     "Schedule",
+    "WorkerPolicy",
     "best_response_gap",
     "between",
     "by_group",
@@ -37,4 +40,6 @@ __all__ = [
     "respond",
     "targeted_rebate",
     "total",
+    "train_worker",
+    "untrained_worker",
 ]
