@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optimistix as optx
 
-from ..axes import Array, Float, Number
+from ..axes import Array, Bool, Float, Number
 
 Prices: TypeAlias = Float[Array, "*price"]
 
@@ -40,8 +40,9 @@ def clear(
     def gap(logs: Prices) -> Prices:
         return excess(jnp.exp(logs))
 
-    logs = _solve(gap, jnp.log(guess), tolerance, most)
-    return jnp.exp(logs)
+    logs, fine = _solve(gap, jnp.log(guess), tolerance, most)
+    # In this order: compiled for CPUs, exp of a choice between a number and NaN is neither.
+    return jnp.where(fine, jnp.exp(logs), jnp.nan)
 
 
 def fixed_point(
@@ -56,7 +57,8 @@ def fixed_point(
     Needs no contraction, unlike iterating `update`. `tolerance` is on the change, in the unit of
     the value.
     """
-    return _solve(lambda x: update(x) - x, guess, tolerance, most)
+    found, fine = _solve(lambda x: update(x) - x, guess, tolerance, most)
+    return jnp.where(fine, found, jnp.nan)
 
 
 def between(
@@ -93,8 +95,10 @@ def between(
     return jnp.where(fine, low + found.value * (high - low), jnp.nan)
 
 
-def _solve(gap: Callable[[Prices], Prices], guess: Prices, tolerance: float, most: int) -> Prices:
-    """A root, NaN where the gap at it is above the tolerance."""
+def _solve(
+    gap: Callable[[Prices], Prices], guess: Prices, tolerance: float, most: int
+) -> tuple[Prices, Bool[Array, ""]]:
+    """Where the solver stopped, and whether the gap is within the tolerance there."""
 
     def find(equation: Callable[[Prices], Prices], start: Prices) -> Prices:
         # The solver's own test is on its step; what counts here is the gap.
@@ -108,7 +112,7 @@ def _solve(gap: Callable[[Prices], Prices], guess: Prices, tolerance: float, mos
 
     found = jax.lax.custom_root(gap, guess, find, _solve_linear)
     size = jnp.max(jnp.abs(jax.lax.stop_gradient(gap(found))))
-    return jnp.where(size <= tolerance, found, jnp.nan)
+    return found, size <= tolerance
 
 
 def _solve_linear(linear: Callable[[Prices], Prices], right: Prices) -> Prices:
