@@ -77,7 +77,9 @@ def test_what_does_not_clear_is_not_a_number():
     assert np.isnan(np.asarray(clear(jnp.ones_like, jnp.ones(2)))).all()
     # Compiled as a whole, exp(where(cleared, logs, nan)) came out as numbers on CPUs.
     assert np.isnan(np.asarray(jax.jit(lambda p: clear(jnp.ones_like, p))(jnp.ones(3)))).all()
-    stepped = jax.jit(lambda c: clear(lambda p: jnp.where(p > 1, 1.0, -1.0) * c, jnp.ones(3)))
+    stepped = jax.jit(
+        lambda c: jnp.exp(clear(lambda p: jnp.where(p > 1, 1.0, -1.0) * c, jnp.ones(3)))
+    )
     assert np.isnan(np.asarray(stepped(1.0))).all()
     assert np.isnan(float(between(lambda x: x + 1, 0, 1)))
     assert np.isnan(float(fixed_point(lambda x: x + 1, jnp.asarray(1.0))))

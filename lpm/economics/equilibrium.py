@@ -41,8 +41,7 @@ def clear(
         return excess(jnp.exp(logs))
 
     logs, fine = _solve(gap, jnp.log(guess), tolerance, most)
-    # In this order: compiled for CPUs, exp of a choice between a number and NaN is neither.
-    return jnp.where(fine, jnp.exp(logs), jnp.nan)
+    return _number(fine, jnp.exp(logs))
 
 
 def fixed_point(
@@ -58,7 +57,7 @@ def fixed_point(
     the value.
     """
     found, fine = _solve(lambda x: update(x) - x, guess, tolerance, most)
-    return jnp.where(fine, found, jnp.nan)
+    return _number(fine, found)
 
 
 def between(
@@ -92,7 +91,7 @@ def between(
         throw=False,
     )
     fine = inside & (found.result == optx.RESULTS.successful)
-    return jnp.where(fine, low + found.value * (high - low), jnp.nan)
+    return _number(fine, low + found.value * (high - low))
 
 
 def _solve(
@@ -113,6 +112,15 @@ def _solve(
     found = jax.lax.custom_root(gap, guess, find, _solve_linear)
     size = jnp.max(jnp.abs(jax.lax.stop_gradient(gap(found))))
     return found, size <= tolerance
+
+
+def _number(fine: Bool[Array, ""], value: Prices) -> Prices:
+    """The value, or NaN.
+
+    By 0/0, since exp(where(fine, value, nan)), compiled in one for CPUs, is neither of the two.
+    """
+    mark = fine.astype(value.dtype)
+    return value * (mark / mark)
 
 
 def _solve_linear(linear: Callable[[Prices], Prices], right: Prices) -> Prices:
