@@ -3,15 +3,15 @@
 python calibration/ai_economist.py                       a quarter of an hour on two cores
 python calibration/ai_economist.py --people 10001 --out A --json FILE
 
-1. One step (`one_step_economy.py`): schedules learned by gradients beside the best that theory knows
-   (`one_step_theory.py`), with a hundred and a million workers, for both utilities and objectives
-   of the authors. Where theirs are sensitive to how they count, both ways are shown: their weights
-   move with the policy, so that a planner also gains by whom he weighs; with a hundred workers the
-   schedule is fitted to ranks; with their default scale incomes stay in the first bracket.
-2. Ten years (`scenarios/labour_market.py`, in which wages clear): no tax, the United States' schedule
-   of 2019, Saez's formula, and the schedule that gradients through the ten years find for equality
-   times productivity. Beside them the figures of the authors' Gather-Trade-Build game as drawn in
-   their tutorial. It is another game, with four agents on a map: for orientation only.
+1. One step (`one_step_economy.py`): schedules learned by gradients beside the best that theory
+   knows (`one_step_theory.py`), with a hundred and a million workers, for both utilities and
+   objectives of the authors. Where figures hang on how one counts, both ways are shown: with their
+   default scale all incomes stay in the first bracket, and their weights move with the policy, so
+   that a planner also gains by whom he weighs.
+2. Ten years (`ten_year_economy.py`, in which wages clear): no tax, the federal schedule of 2019,
+   Saez's formula, and the schedule that gradients through the ten years find for equality times
+   productivity. Beside them the figures of the authors' Gather-Trade-Build game as drawn in their
+   tutorial. It is another game, with four agents on a map: for orientation only.
 
 Zheng, Trott, Srinivasa, Parkes & Socher (2022), Science Advances 8, eabk2607. All parameters of the
 labour market are made up; no figure here is an estimate for any country.
@@ -28,23 +28,19 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy import stats
 
-import lpm
 from calibration import one_step_economy as economy, one_step_theory as theory
-from lpm.economics.optimal_tax import linear_rate, top_rate
-from scenarios.labour_market import scenario
+from calibration.ten_year_economy import ten_years
+from lpm.economics.optimal_tax import linear_rate
 
 EDGES = economy.EDGES
-FEDERAL = np.array([0.10, 0.12, 0.22, 0.24, 0.32, 0.35, 0.37])
-ELASTICITY = float(scenario.params.elasticity)
 PUBLISHED = {  # productivity, equality, product, of four agents
     "free market": (3285, 0.39, 1278),
     "US federal": (2656, 0.48, 1261),
     "Saez": (2759, 0.52, 1435),
     "AI Economist": (2907, 0.57, 1664),
 }
-FEW, MIDDLE = 100, 10_001
+FEW, SOME, MIDDLE = 100, 2_001, 10_001
 
 
 def fine_edges(optimum: theory.Optimum, brackets: int = 8) -> np.ndarray:
@@ -95,114 +91,31 @@ def flat(law: economy.Capped, people: int) -> dict[str, Any]:
 
 
 def published_brackets(law: economy.Capped) -> list[dict[str, Any]]:
-    """Concave utility, whose incomes reach their brackets: each objective, theirs and held."""
+    """Concave utility, whose incomes reach their brackets: each objective, theirs and held.
+
+    Held weights are those at the incomes of the best schedule of all, so that welfare from
+    different starts can be compared. One of the starts is nine tenths of that schedule's rates.
+    """
     best = theory.concave_optimum(theory.Grid.of(law), theory.inverse_income)
-    cases = [("weighted", False), ("weighted", True), ("product", False)]
+    near = 0.9 * np.nan_to_num(best.by_bracket(EDGES))
+    cases = [("weighted", False, None), ("weighted", False, near)]
+    cases += [("weighted", True, None), ("product", False, None)]
     rows = []
-    for objective, moving in cases:
+    for objective, moving, start in cases:
         row: dict[str, Any] = {"objective": objective, "weights_move": moving}
-        for count in (FEW, MIDDLE):
+        row["start"] = "flat" if start is None else "near theory"
+        for count in (FEW, SOME):
             skill = economy.skills_of(law, count)
-            one = economy.learn(skill, "concave", objective, moving=moving)
+            cared = jnp.asarray(1 / np.interp(skill, best.grid.n, best.income), jnp.float32)
+            held = None if moving or objective == "product" else cared
+            given = {"weights": held, "moving": moving, "start": start}
+            one = economy.learn(skill, "concave", objective, **given)
             used = np.bincount(np.searchsorted(EDGES, one.outcome.income, "right") - 1, minlength=7)
             row[str(count)] = {"rates": one.rates, "welfare": one.welfare, "people": used / count}
-        if objective == "weighted" and not moving:
+        if held is not None:
             row["theory"] = best.by_bracket(EDGES)
         rows.append(row)
     return rows
-
-
-def years(rates: np.ndarray, agents: int, key: int = 0) -> lpm.Trajectory:
-    """Ten years of the labour market under the brackets of 2019."""
-    params = scenario.params.replace(rates=rates, thresholds=EDGES)
-    return lpm.simulate(scenario, lpm.Population.toy(agents), key=key, params=params)
-
-
-def saez(agents: int, rounds: int = 8) -> np.ndarray:
-    """Saez's rates for weights 1/income, at the incomes that they themselves lead to."""
-    rates = FEDERAL
-    for _ in range(rounds):
-        state = years(rates, agents).state
-        assert state is not None
-        before, rates = rates, saez_rates(np.asarray(state.income, np.float64))
-        if np.abs(rates - before).max() < 2e-3:
-            break
-    return rates
-
-
-def saez_rates(income: np.ndarray) -> np.ndarray:
-    """(1-G) / (1-G + a e) of each bracket, its mean over those in it, weights 1/income.
-
-    `a` is income times density over the share above, from a kernel in log income; of the last
-    bracket with people in it the Pareto index of means. Those above have the rate of it.
-    """
-    order = np.sort(income)
-    logs = np.log(order)
-    cared = theory.inverse_income(order) / theory.inverse_income(order).mean()
-    above = 1 - (np.arange(len(order)) + 0.5) / len(order)
-    mean_above = cared[::-1].cumsum()[::-1] / np.arange(len(order), 0, -1)
-    at = np.linspace(logs[0], logs[-1], 400)
-    dense = np.interp(logs, at, stats.gaussian_kde(logs[:: max(1, len(logs) // 5_000)])(at))
-    rates = (1 - mean_above) / (1 - mean_above + dense / above * ELASTICITY)
-    bracket = np.searchsorted(EDGES, order, "right") - 1
-    found = np.zeros(len(EDGES))
-    for j, edge in enumerate(EDGES):
-        mine = bracket == j
-        if mine.sum() < 30:
-            found[j] = found[j - 1]
-        elif (bracket > j).sum() < 30:
-            higher = order[mine | (bracket > j)]
-            tail = higher.mean() / (higher.mean() - edge)
-            found[j] = top_rate(tail, ELASTICITY, g=float(cared[mine].mean()))
-        else:
-            found[j] = rates[mine].mean()
-    return found
-
-
-def optimised(agents: int, steps: int) -> np.ndarray:
-    """Rates of the highest equality times productivity after ten years, by gradients through them."""
-    town = lpm.Population.toy(agents)
-
-    def value(rates: jax.Array, _: Any) -> jax.Array:
-        params = scenario.params.replace(rates=rates, thresholds=EDGES)
-        run = lpm.simulate(scenario, town, key=0, params=params, devices=1)
-        return run.observed["equality_x_productivity"][-1]
-
-    slope = jax.jit(jax.value_and_grad(value))
-    return economy.climb(slope, np.full(len(EDGES), 0.3), jnp.zeros(()), steps, 0.95)[1]
-
-
-def measured(rates: np.ndarray, agents: int) -> dict[str, Any]:
-    """The ten years, for everybody, and as four at a time would have it."""
-    run = years(rates, agents, key=1)
-    last = {name: np.asarray(values)[-1] for name, values in run.observed.items()}
-    assert run.state is not None
-    coin = np.asarray(run.state.coin, np.float64)
-    four = coin[: agents // 4 * 4].reshape(-1, 4)
-    apart = np.abs(four[:, :, None] - four[:, None]).sum((1, 2)) / 12
-    equal = 1 - apart / (2 * four.mean(axis=1))
-    keep = ("productivity", "equality", "equality_x_productivity", "wages", "welfare")
-    return {
-        "rates": rates,
-        **{name: last[name] for name in keep},
-        "of_four": {
-            "productivity": four.sum(axis=1).mean(),
-            "equality": equal.mean(),
-            "equality_spread": equal.std(),
-            "equality_x_productivity": (equal * four.mean(axis=1)).mean(),
-        },
-    }
-
-
-def ten_years(agents: int, searched: int, steps: int) -> dict[str, Any]:
-    """All four schedules."""
-    schedules = {
-        "free market": np.zeros(len(EDGES)),
-        "US federal": FEDERAL,
-        "Saez": saez(agents),
-        "optimised": optimised(searched, steps),
-    }
-    return {name: measured(rates, agents) for name, rates in schedules.items()}
 
 
 def tell(found: dict[str, Any]) -> None:
@@ -216,18 +129,19 @@ def tell(found: dict[str, Any]) -> None:
         print(f"{one['share_of_gain']:.1%} of the gain of the best schedule of all")
     one = found["flat"]
     print(
-        f"\nTheir default scale: the highest income is {one['highest_income']:.2f}, the second edge "
-        f"{one['second_edge']}. First rate {one['learned']:.4f}, in theory {one['theory']:.4f}; "
-        f"{one['learned_with_moving_weights']:.4f} where weights move."
+        f"\nTheir default scale: the highest income is {one['highest_income']:.2f}, the second "
+        f"edge {one['second_edge']}. First rate {one['learned']:.4f}, in theory "
+        f"{one['theory']:.4f}; {one['learned_with_moving_weights']:.4f} where weights move."
     )
     print("\nConcave utility, published brackets")
     for row in found["published_brackets"]:
         moves = ", weights move" if row["weights_move"] else ""
-        print(row["objective"] + moves)
+        print(f"{row['objective']}{moves}, from {row['start']}")
         if "theory" in row:
             print(f"{'  theory':<26}{np.array2string(row['theory'], **show)}")
-        for count in (str(FEW), str(MIDDLE)):
-            print(f"  {count:<24}{np.array2string(row[count]['rates'], **show)}")
+        for count in (str(FEW), str(SOME)):
+            welfare = f"   welfare {row[count]['welfare']:.4f}"
+            print(f"  {count:<24}{np.array2string(row[count]['rates'], **show)}{welfare}")
     tell_years(found["ten_years"])
 
 
@@ -239,8 +153,8 @@ def tell_years(found: dict[str, Any]) -> None:
         numbers = (one["productivity"], one["equality"], one["equality_x_productivity"])
         print(f"{name:<24}{numbers[0]:>13.1f}{numbers[1]:>10.3f}{numbers[2]:>9.1f}")
         print(
-            f"{'  counted by fours':<24}{of_four['productivity']:>13.1f}{of_four['equality']:>10.3f}"
-            f"{of_four['equality_x_productivity']:>9.1f}"
+            f"{'  counted by fours':<24}{of_four['productivity']:>13.1f}"
+            f"{of_four['equality']:>10.3f}{of_four['equality_x_productivity']:>9.1f}"
         )
     print("published, of Gather-Trade-Build: another game, four agents, for orientation only")
     for name, numbers in PUBLISHED.items():
@@ -307,7 +221,9 @@ def _plain(value: Any) -> Any:
 def _commit() -> str:
     folder = Path(__file__).parent
     command = ["git", "rev-parse", "HEAD"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -143,7 +143,7 @@ def _enjoyed(coin: jax.Array) -> jax.Array:
 
 
 def _concave_income(skill: jax.Array, tax: Schedule, rebate: jax.Array) -> jax.Array:
-    """The best income: in each bracket coin is where its last unit pays its hour, and then the best."""
+    """The best income: of each bracket where the last coin pays its hour, and of those the best."""
     most = HOURS * skill
     best, value = jnp.zeros_like(skill), jnp.full_like(skill, -jnp.inf)
     tops = [*(tax.thresholds[j] for j in range(1, tax.brackets)), jnp.inf]
@@ -204,8 +204,9 @@ def learn(
     """Raise welfare along its gradient, by L-BFGS within [0, 0.99].
 
     Weights by income are a judgement: they are `weights`, or are held at the incomes of the last
-    round and taken anew until rates stay. With `moving`, they respond to the policy as in the authors' code, so
-    that a planner gains by moving weight to the happy; the gradient then passes through them.
+    round and taken anew until rates stay. With `moving`, they respond to the policy as in the
+    authors' code, so that a planner gains by moving weight to the happy; the gradient then passes
+    through them.
     """
     people = jnp.asarray(skill, jnp.float32)
     choose, knots = UTILITIES[utility], jnp.asarray(edges, jnp.float32)
@@ -225,6 +226,7 @@ def learn(
     fixed = objective == "product" or moving
 
     def settle(rates: Rates) -> tuple[float, Rates]:
+        value = -np.inf
         for _ in range(1 if fixed else rounds):
             cared = care(jnp.asarray(rates, jnp.float32)) if weights is None else weights
             before, (value, rates) = rates, climb(slope, rates, cared, steps)

@@ -82,7 +82,7 @@ def linear_optimum(
 
     Weights are skills**-power, or a function of income at the optimum itself, or of rank.
     """
-    income, rates = grid.n**2 / 2, np.zeros_like(grid.n)
+    income, rates, cared = grid.n**2 / 2, np.zeros_like(grid.n), np.ones_like(grid.n)
     body = grid.n[:-1]
     for _ in range(200):
         before = rates
@@ -111,7 +111,7 @@ def concave_optimum(grid: Grid, weights: Weights) -> Optimum:
     """The best schedule where utility is concave in coin and linear in hours."""
     n, eta = grid.n, AVERSION
     rates, income = np.zeros_like(n), n ** (1 / eta)
-    cared = np.ones_like(n)
+    cared, times, start = np.ones_like(n), np.zeros_like(n), 0.0
     for _ in range(500):
         before = rates
         cared = 0.5 * cared + 0.5 * weights(income)
