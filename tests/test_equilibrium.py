@@ -172,3 +172,11 @@ def test_curvature_passes_as_well():
     """Of log p: p**2 = c has d2/dc2 log p = -1 / (2 c**2)."""
     value = jax.hessian(lambda c: jnp.log(clear(lambda p: jnp.log(p**2 / c), jnp.ones(1)))[0])
     assert float(value(2.0)) == pytest.approx(-1 / 8, rel=1e-4)
+
+
+def test_neither_does_a_gradient_of_a_bracket_without_root_stop_anything():
+    slope = jax.jit(jax.grad(lambda c: between(lambda x: x + c, 0.0, 1.0)))
+    assert not float(slope(1.0)) > 0
+    assert float(slope(-0.25)) == pytest.approx(-1, rel=1e-3)
+    lost = jax.jit(jax.grad(lambda c: jnp.nan * between(lambda x: x + c, 0.0, 1.0)))
+    assert np.isnan(float(lost(-0.25)))

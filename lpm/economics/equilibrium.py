@@ -81,17 +81,29 @@ def between(
     zero, one = jnp.zeros(()), jnp.ones(())
     ends = jax.lax.stop_gradient(scaled(zero)), jax.lax.stop_gradient(scaled(one))
     inside = jnp.sign(ends[0]) * jnp.sign(ends[1]) <= 0
-    found = optx.root_find(
+
+    def equation(share: Float[Array, ""]) -> Float[Array, ""]:
         # The solver would stop the program, from the device, where there is no root.
-        lambda share, _: jnp.where(inside, scaled(share), share - 0.5),
-        optx.Bisection(rtol=tolerance, atol=tolerance, flip="detect", expand_if_necessary=False),
-        jnp.asarray(0.5, jnp.float32),
-        options={"lower": zero, "upper": one},
-        max_steps=most,
-        throw=False,
-    )
-    fine = inside & (found.result == optx.RESULTS.successful)
-    return _number(fine, low + found.value * (high - low))
+        return jnp.where(inside, scaled(share), share - 0.5)
+
+    def find(
+        equation: Callable[[Prices], Prices], start: Prices
+    ) -> tuple[Prices, Float[Array, ""]]:
+        found = optx.root_find(
+            lambda share, _: equation(share),
+            optx.Bisection(
+                rtol=tolerance, atol=tolerance, flip="detect", expand_if_necessary=False
+            ),
+            start,
+            options={"lower": zero, "upper": one},
+            max_steps=most,
+            throw=False,
+        )
+        return found.value, (found.result == optx.RESULTS.successful).astype(jnp.float32)
+
+    half = jnp.asarray(0.5, jnp.float32)
+    share, arrived = jax.lax.custom_root(equation, half, find, _solve_linear, has_aux=True)
+    return _number(inside & (arrived > 0), low + share * (high - low))
 
 
 def _solve(
