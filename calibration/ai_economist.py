@@ -1,7 +1,7 @@
 """The AI Economist without reinforcement learning: what its planner can find, against theory.
 
-python calibration/ai_economist.py                       a quarter of an hour on two cores
-python calibration/ai_economist.py --people 10001 --out A --json FILE
+python calibration/ai_economist.py --parts diamond flat
+python calibration/ai_economist.py --people 10001 --json FILE --out A
 
 1. One step (`one_step_economy.py`): schedules learned by gradients beside the best that theory
    knows (`one_step_theory.py`), with a hundred and a million workers, for both utilities and
@@ -21,6 +21,7 @@ import argparse
 import json
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def diamond(law: economy.Capped, people: int) -> dict[str, Any]:
         "theory": best.by_bracket(edges),
         "learned": found,
         "share_of_gain": (found[str(people)]["welfare"] - none) / (best.welfare - none),
-        "curve": (best.income[::200], best.rates[::200]),
+        "curve": [best.income[::200], best.rates[::200]],
     }
 
 
@@ -118,31 +119,39 @@ def published_brackets(law: economy.Capped) -> list[dict[str, Any]]:
     return rows
 
 
-def tell(found: dict[str, Any]) -> None:
-    """Print the tables."""
-    show = {"precision": 3, "suppress_small": True, "max_line_width": 100}
-    for name, one in found["diamond"].items():
+def tell_diamond(found: dict[str, Any]) -> None:
+    """Print eight brackets beside the formula."""
+    for name, one in found.items():
         print(f"\n{name}: eight brackets, linear utility, weights 1/untaxed income")
-        print(f"{'theory, mean in bracket':<26}{np.array2string(one['theory'], **show)}")
+        print(f"{'theory, mean in bracket':<26}{_row(one['theory'])}")
         for count, each in one["learned"].items():
-            print(f"{'learned, ' + count + ' workers':<26}{np.array2string(each['rates'], **show)}")
+            print(f"{'learned, ' + count + ' workers':<26}{_row(each['rates'])}")
         print(f"{one['share_of_gain']:.1%} of the gain of the best schedule of all")
-    one = found["flat"]
+
+
+def tell_flat(one: dict[str, Any]) -> None:
+    """Print the one rate that matters at their scale."""
     print(
         f"\nTheir default scale: the highest income is {one['highest_income']:.2f}, the second "
         f"edge {one['second_edge']}. First rate {one['learned']:.4f}, in theory "
         f"{one['theory']:.4f}; {one['learned_with_moving_weights']:.4f} where weights move."
     )
+
+
+def tell_brackets(rows: list[dict[str, Any]]) -> None:
+    """Print the published brackets by objective and start."""
     print("\nConcave utility, published brackets")
-    for row in found["published_brackets"]:
+    for row in rows:
         moves = ", weights move" if row["weights_move"] else ""
         print(f"{row['objective']}{moves}, from {row['start']}")
         if "theory" in row:
-            print(f"{'  theory':<26}{np.array2string(row['theory'], **show)}")
+            print(f"{'  theory':<26}{_row(row['theory'])}")
         for count in (str(FEW), str(SOME)):
-            welfare = f"   welfare {row[count]['welfare']:.4f}"
-            print(f"  {count:<24}{np.array2string(row[count]['rates'], **show)}{welfare}")
-    tell_years(found["ten_years"])
+            print(f"  {count:<24}{_row(row[count]['rates'])}   {row[count]['welfare']:.4f}")
+
+
+def _row(values: Any) -> str:
+    return " ".join(f"{x:6.3f}" for x in np.asarray(values, np.float64))
 
 
 def tell_years(found: dict[str, Any]) -> None:
@@ -166,10 +175,10 @@ def draw(found: dict[str, Any], path: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     one = found["diamond"]["builders"]
     income, rates = one["curve"]
-    left.plot(income[:-1], rates[:-1], color="black", label="theory (Diamond)")
+    left.plot(income, rates, color="black", label="theory (Diamond)")
     for count, each in one["learned"].items():
         if count != str(MIDDLE):
-            edges = np.append(one["edges"], 1.02 * income[-1])
+            edges = np.append(one["edges"], 1.02 * max(income))
             left.stairs(
                 each["rates"], edges, baseline=None, label=f"learned, {int(count):,} workers"
             )
@@ -185,33 +194,50 @@ def draw(found: dict[str, Any], path: Path) -> None:
     plt.close(figure)
 
 
+TOLD = {
+    "diamond": tell_diamond,
+    "flat": tell_flat,
+    "published_brackets": tell_brackets,
+    "ten_years": tell_years,
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--people", type=int, default=1_000_000, help="of the one-step economy")
     parser.add_argument("--agents", type=int, default=100_000, help="of the ten years")
     parser.add_argument("--searched", type=int, default=4_000, help="agents while rates are sought")
     parser.add_argument("--steps", type=int, default=30, help="of that search")
+    parser.add_argument("--parts", nargs="+", choices=TOLD, default=list(TOLD))
     parser.add_argument("--out", type=Path, help="folder for the picture")
-    parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--json", type=Path, help="where figures go, part by part")
     arguments = parser.parse_args()
-    began = time.monotonic()
-    found: dict[str, Any] = {
-        "diamond": {n: diamond(law, arguments.people) for n, law in economy.SKILLS.items()},
-        "flat": flat(economy.SKILLS["one step"], MIDDLE),
-        "published_brackets": published_brackets(economy.SKILLS["one step"]),
-        "ten_years": ten_years(arguments.agents, arguments.searched, arguments.steps),
+    parts: dict[str, Callable[[], Any]] = {
+        "diamond": lambda: {n: diamond(x, arguments.people) for n, x in economy.SKILLS.items()},
+        "flat": lambda: flat(economy.SKILLS["one step"], MIDDLE),
+        "published_brackets": lambda: published_brackets(economy.SKILLS["one step"]),
+        "ten_years": lambda: ten_years(arguments.agents, arguments.searched, arguments.steps),
     }
-    tell(found)
-    seconds = round(time.monotonic() - began)
-    print(f"\n{seconds} s")
-    if arguments.out:
+    for name in arguments.parts:
+        began = time.monotonic()
+        found = json.loads(json.dumps(parts[name](), default=_plain))
+        TOLD[name](found)
+        seconds = round(time.monotonic() - began)
+        print(f"{seconds} s", flush=True)
+        if arguments.json:
+            size = {"people": arguments.people, "agents": arguments.agents}
+            _keep(arguments.json, name, {"commit": _commit(), "seconds": seconds} | size, found)
+    if arguments.out and arguments.json:
         arguments.out.mkdir(parents=True, exist_ok=True)
-        draw(found, arguments.out / "schedules.png")
-    if arguments.json:
-        about = {"study": "ai_economist", "commit": _commit(), "seconds": seconds}
-        given = {"people": arguments.people, "agents": arguments.agents}
-        text = json.dumps(about | given | found, indent=1, default=_plain)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+        draw(json.loads(arguments.json.read_text()), arguments.out / "schedules.png")
+
+
+def _keep(path: Path, part: str, about: dict[str, Any], found: Any) -> None:
+    """Put a part into the file, beside those that are there."""
+    held = json.loads(path.read_text()) if path.exists() else {"study": "ai_economist", "about": {}}
+    held["about"][part] = about
+    held[part] = found
+    path.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:
