@@ -13,7 +13,7 @@ python calibration/ai_economist.py --people 10001 --json FILE --out A
    productivity. Beside them the figures of the authors' Gather-Trade-Build game as drawn in their
    tutorial. It is another game, with four agents on a map: for orientation only.
 
-Zheng, Trott, Srinivasa, Parkes & Socher (2022), Science Advances 8, eabk2607. All parameters of the
+Zheng, Trott, Srinivasa, Parkes & Socher (2022); arXiv 2108.02755. All parameters of the
 labour market are made up; no figure here is an estimate for any country.
 """
 
@@ -72,7 +72,7 @@ def diamond(law: economy.Capped, people: int) -> dict[str, Any]:
         "theory": best.by_bracket(edges),
         "learned": found,
         "share_of_gain": (found[str(people)]["welfare"] - none) / (best.welfare - none),
-        "curve": [best.income[::200], best.rates[::200]],
+        "curve": [best.income[:-1:200], best.rates[:-1:200]],
     }
 
 
@@ -112,7 +112,9 @@ def published_brackets(law: economy.Capped) -> list[dict[str, Any]]:
             given = {"weights": held, "moving": moving, "start": start}
             one = economy.learn(skill, "concave", objective, **given)
             used = np.bincount(np.searchsorted(EDGES, one.outcome.income, "right") - 1, minlength=7)
-            row[str(count)] = {"rates": one.rates, "welfare": one.welfare, "people": used / count}
+            # None where everybody at the cap jumps at once, and no rebate balances.
+            welfare = one.welfare if np.isfinite(one.welfare) else None
+            row[str(count)] = {"rates": one.rates, "welfare": welfare, "people": used / count}
         if held is not None:
             row["theory"] = best.by_bracket(EDGES)
         rows.append(row)
@@ -147,7 +149,9 @@ def tell_brackets(rows: list[dict[str, Any]]) -> None:
         if "theory" in row:
             print(f"{'  theory':<26}{_row(row['theory'])}")
         for count in (str(FEW), str(SOME)):
-            print(f"  {count:<24}{_row(row[count]['rates'])}   {row[count]['welfare']:.4f}")
+            welfare = row[count]["welfare"]
+            reached = "no balance" if welfare is None else f"{welfare:.4f}"
+            print(f"  {count:<24}{_row(row[count]['rates'])}   {reached}")
 
 
 def _row(values: Any) -> str:
@@ -182,10 +186,19 @@ def draw(found: dict[str, Any], path: Path) -> None:
             left.stairs(
                 each["rates"], edges, baseline=None, label=f"learned, {int(count):,} workers"
             )
-    left.set(xlabel="income, coins", ylabel="marginal rate", title="One step", xlim=(0, None))
+    left.set(
+        xlabel="income, coins",
+        ylabel="marginal rate",
+        title="One step, skills of builders",
+        xlim=(0, None),
+    )
     for name, each in found["ten_years"].items():
         right.stairs(each["rates"], np.append(EDGES, 700), baseline=None, label=name)
-    right.set(xlabel="income, 1000 coins", title="Ten years of the labour market", xscale="symlog")
+    right.set(
+        xlabel="income, coins of 1000 dollars",
+        title="Ten years of the labour market",
+        xscale="symlog",
+    )
     right.set_xticks([0, 10, 100, 500], ["0", "10", "100", "500"])
     for panel in (left, right):
         panel.set_ylim(-0.02, 1)
