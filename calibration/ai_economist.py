@@ -58,13 +58,13 @@ def fixed_weights(skill: np.ndarray) -> jax.Array:
 def diamond(law: economy.Capped, people: int) -> dict[str, Any]:
     """Schedules in eight brackets beside Diamond's, at fixed weights."""
     best = theory.linear_optimum(theory.Grid.of(law), power=2)
-    edges, start, found = fine_edges(best), None, {}
+    edges, found = fine_edges(best), {}
     for count in (FEW, MIDDLE, people):
         skill = economy.skills_of(law, count)
         cared = fixed_weights(skill)
+        # A million from one start only, but not from where fewer have arrived.
+        start = None if count <= MIDDLE else np.full(len(edges), 0.1)
         one = economy.learn(skill, "linear", "weighted", edges, weights=cared, start=start)
-        # A million start from where ten thousand have arrived, which saves time and no more.
-        start = one.rates if count >= MIDDLE else None
         found[str(count)] = {"rates": one.rates, "welfare": one.welfare}
     none = theory.laissez_faire(best)
     return {
