@@ -75,6 +75,12 @@ def test_a_gradient_keeps_no_iterations():
 
 def test_what_does_not_clear_is_not_a_number():
     assert np.isnan(np.asarray(clear(jnp.ones_like, jnp.ones(2)))).all()
+    # Compiled as a whole, exp(where(cleared, logs, nan)) came out as numbers on CPUs.
+    assert np.isnan(np.asarray(jax.jit(lambda p: clear(jnp.ones_like, p))(jnp.ones(3)))).all()
+    stepped = jax.jit(
+        lambda c: jnp.exp(clear(lambda p: jnp.where(p > 1, 1.0, -1.0) * c, jnp.ones(3)))
+    )
+    assert np.isnan(np.asarray(stepped(1.0))).all()
     assert np.isnan(float(between(lambda x: x + 1, 0, 1)))
     assert np.isnan(float(fixed_point(lambda x: x + 1, jnp.asarray(1.0))))
 
@@ -153,3 +159,24 @@ def test_a_question_that_makes_no_sense_is_refused(more, message):
         pytest.raises(DataError, match=message),
     ):
         best_response_gap(**({"agents": np.arange(4)} | given | more))
+
+
+def test_a_gradient_of_what_does_not_clear_is_no_number_and_stops_nothing():
+    """Wages that no iteration finds must not end a search over policies."""
+    for mode in (jax.grad, jax.jacfwd):
+        slope = jax.jit(mode(lambda a: clear(lambda p: a + 0 * p, jnp.ones(2)).sum()))
+        assert not float(slope(1.0)) > 0  # 0 or NaN
+
+
+def test_curvature_passes_as_well():
+    """Of log p: p**2 = c has d2/dc2 log p = -1 / (2 c**2)."""
+    value = jax.hessian(lambda c: jnp.log(clear(lambda p: jnp.log(p**2 / c), jnp.ones(1)))[0])
+    assert float(value(2.0)) == pytest.approx(-1 / 8, rel=1e-4)
+
+
+def test_neither_does_a_gradient_of_a_bracket_without_root_stop_anything():
+    slope = jax.jit(jax.grad(lambda c: between(lambda x: x + c, 0.0, 1.0)))
+    assert not float(slope(1.0)) > 0
+    assert float(slope(-0.25)) == pytest.approx(-1, rel=1e-3)
+    lost = jax.jit(jax.grad(lambda c: jnp.nan * between(lambda x: x + c, 0.0, 1.0)))
+    assert np.isnan(float(lost(-0.25)))

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optimistix as optx
 
-from ..axes import Array, Float, Number
+from ..axes import Array, Bool, Float, Number
 
 Prices: TypeAlias = Float[Array, "*price"]
 
@@ -34,14 +34,14 @@ def clear(
         tolerance: largest excess that is taken for 0.
         most: iterations; NaN where they do not suffice.
 
-    Source of the derivative: implicit function theorem, through optimistix (Rader et al. 2024).
+    Newton's method is that of optimistix (Rader et al. 2024).
     """
 
     def gap(logs: Prices) -> Prices:
         return excess(jnp.exp(logs))
 
-    logs = _solve(gap, jnp.log(guess), tolerance, most)
-    return jnp.exp(logs)
+    logs, fine = _solve(gap, jnp.log(guess), tolerance, most)
+    return _number(fine, jnp.exp(logs))
 
 
 def fixed_point(
@@ -56,7 +56,8 @@ def fixed_point(
     Needs no contraction, unlike iterating `update`. `tolerance` is on the change, in the unit of
     the value.
     """
-    return _solve(lambda x: update(x) - x, guess, tolerance, most)
+    found, fine = _solve(lambda x: update(x) - x, guess, tolerance, most)
+    return _number(fine, found)
 
 
 def between(
@@ -80,28 +81,61 @@ def between(
     zero, one = jnp.zeros(()), jnp.ones(())
     ends = jax.lax.stop_gradient(scaled(zero)), jax.lax.stop_gradient(scaled(one))
     inside = jnp.sign(ends[0]) * jnp.sign(ends[1]) <= 0
-    found = optx.root_find(
+
+    def equation(share: Float[Array, ""]) -> Float[Array, ""]:
         # The solver would stop the program, from the device, where there is no root.
-        lambda share, _: jnp.where(inside, scaled(share), share - 0.5),
-        optx.Bisection(rtol=tolerance, atol=tolerance, flip="detect", expand_if_necessary=False),
-        jnp.asarray(0.5, jnp.float32),
-        options={"lower": zero, "upper": one},
-        max_steps=most,
-        throw=False,
-    )
-    fine = inside & (found.result == optx.RESULTS.successful)
-    return jnp.where(fine, low + found.value * (high - low), jnp.nan)
+        return jnp.where(inside, scaled(share), share - 0.5)
+
+    def find(
+        equation: Callable[[Prices], Prices], start: Prices
+    ) -> tuple[Prices, Float[Array, ""]]:
+        found = optx.root_find(
+            lambda share, _: equation(share),
+            optx.Bisection(
+                rtol=tolerance, atol=tolerance, flip="detect", expand_if_necessary=False
+            ),
+            start,
+            options={"lower": zero, "upper": one},
+            max_steps=most,
+            throw=False,
+        )
+        return found.value, (found.result == optx.RESULTS.successful).astype(jnp.float32)
+
+    half = jnp.asarray(0.5, jnp.float32)
+    share, arrived = jax.lax.custom_root(equation, half, find, _solve_linear, has_aux=True)
+    return _number(inside & (arrived > 0), low + share * (high - low))
 
 
-def _solve(gap: Callable[[Prices], Prices], guess: Prices, tolerance: float, most: int) -> Prices:
-    """A root, NaN where the gap at it is above the tolerance."""
-    # The solver's own test is on its step; what counts here is the gap.
-    found = optx.root_find(
-        lambda x, _: gap(x),
-        optx.Newton(rtol=1e-6, atol=min(tolerance, 1e-6)),
-        guess,
-        max_steps=most,
-        throw=False,
-    )
-    size = jnp.max(jnp.abs(jax.lax.stop_gradient(gap(found.value))))
-    return jnp.where(size <= tolerance, found.value, jnp.nan)
+def _solve(
+    gap: Callable[[Prices], Prices], guess: Prices, tolerance: float, most: int
+) -> tuple[Prices, Bool[Array, ""]]:
+    """Where the solver stopped, and whether the gap is within the tolerance there."""
+
+    def find(equation: Callable[[Prices], Prices], start: Prices) -> Prices:
+        # The solver's own test is on its step; what counts here is the gap.
+        return optx.root_find(
+            lambda x, _: equation(x),
+            optx.Newton(rtol=1e-6, atol=min(tolerance, 1e-6)),
+            start,
+            max_steps=most,
+            throw=False,
+        ).value
+
+    found = jax.lax.custom_root(gap, guess, find, _solve_linear)
+    size = jnp.max(jnp.abs(jax.lax.stop_gradient(gap(found))))
+    return found, size <= tolerance
+
+
+def _number(fine: Bool[Array, ""], value: Prices) -> Prices:
+    """The value, or NaN.
+
+    By 0/0, since exp(where(fine, value, nan)), compiled in one for CPUs, is neither of the two.
+    """
+    mark = fine.astype(value.dtype)
+    return value * (mark / mark)
+
+
+def _solve_linear(linear: Callable[[Prices], Prices], right: Prices) -> Prices:
+    """Few unknowns, so the whole matrix; NaN, and no end of the program, where it is singular."""
+    matrix = jax.jacfwd(linear)(right).reshape(right.size, right.size)
+    return jnp.linalg.solve(matrix, right.reshape(-1)).reshape(right.shape)
