@@ -127,11 +127,11 @@ def test_the_guide_finds_the_gamma_posterior(one):
 
 def test_the_ensemble_finds_the_gamma_posterior_in_few_runs(one):
     found = posterior(
-        still, one, series, keys=[0, 1], method="ensemble", budget=200, fields=["rate"]
+        still, one, series, keys=[0, 1], method="ensemble", budget=300, fields=["rate"]
     )
-    # The law of the summaries is learnt from 66 runs: its spread to about 1 / sqrt(2 * 66).
+    # The law of the summaries is learnt from 105 runs: its spread to about 1 / sqrt(2 * 105).
     close(found, 0.35, 0.25)
-    assert found.runs <= 200
+    assert found.runs <= 300
     assert found.summary()["left"][0] == pytest.approx(EXACT.var() / (SHAPE / RATE**2), rel=0.6)
 
 

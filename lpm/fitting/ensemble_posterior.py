@@ -56,14 +56,12 @@ def infer_ensemble(
     first, *others = (int(share * budget) for share in _SHARES)
     levels = qmc.Sobol(size, rng=seed).random(2 ** int(np.ceil(np.log2(first))))[:first]
     levels, data = _run(objective, evidence, levels, 0, known)
-    near = np.ones(len(levels), bool)
-    for stage, count in enumerate(others, 1):
-        sums, cloud = _region(levels[near], data[near], observed, rng)
-        if stage == len(others):
-            break
+    sums, cloud = _region(levels, data, observed, rng)
+    for stage, count in enumerate(others[:-1], 1):
         more, seen = _run(objective, evidence, _pick(cloud, count, rng), stage, known)
         levels, data = np.concatenate([levels, more]), np.concatenate([data, seen])
         near = _near(levels, cloud)
+        sums, cloud = _region(levels[near], data[near], observed, rng)
     last = _pick(cloud, budget - int(objective.runs), rng)
     last, seen = _run(objective, evidence, last, len(others), known)
     final = learn(last, seen @ sums)
@@ -109,13 +107,14 @@ def _region(
     levels: Levels, data: Float[np.ndarray, "run draw datum"], observed: np.ndarray, rng: Generator
 ) -> tuple[Float[np.ndarray, "datum summary"], Float[np.ndarray, "drawn element"]]:
     """Summaries that tell most of the elements, and where they put the tempered posterior."""
-    emulator, at = learn(levels, data), levels.mean(axis=0)
-    heat = _HEAT * max(_overconfidence(levels, data), 1)
-    for _ in range(2):
+    emulator, heat = learn(levels, data), _HEAT * max(_overconfidence(levels, data), 1)
+
+    def around(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         sums = _summaries(emulator, at)
-        cloud = _cloud(learn(levels, data @ sums), observed @ sums, heat, rng)
-        at = cloud.mean(axis=0)
-    return sums, cloud
+        return sums, _cloud(learn(levels, data @ sums), observed @ sums, heat, rng)
+
+    _, cloud = around(levels.mean(axis=0))
+    return around(cloud.mean(axis=0))
 
 
 def _overconfidence(levels: Levels, data: Float[np.ndarray, "run draw datum"]) -> float:
@@ -130,9 +129,11 @@ def _overconfidence(levels: Levels, data: Float[np.ndarray, "run draw datum"]) -
         emulator = learn(levels[~out], data[~out] @ sums)
         miss = data[out][:, 0] @ sums - emulator.mean(levels[out])
         square = (miss * np.linalg.solve(emulator.scatter, miss.T).T).sum(axis=1)
-        off.append(square / (1 + emulator.leverage(levels[out])))
+        # A right emulator's are chi-squared; each by its median, since their number may differ.
+        usual = chi2.ppf(0.5, sums.shape[1])
+        off.append(square / (1 + emulator.leverage(levels[out])) / usual)
     # The median, which a few runs of another kind do not move.
-    return float(np.median(np.concatenate(off)) / chi2.ppf(0.5, sums.shape[1]))
+    return float(np.median(np.concatenate(off)))
 
 
 def _cloud(emulator: Emulator, observed: np.ndarray, heat: float, rng: Generator) -> Levels:

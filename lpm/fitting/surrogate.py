@@ -79,7 +79,8 @@ def learn_surrogate(
     if logs is None:
         reach = _FAR * _LOOSE
         bounds = np.stack([_PRIOR - reach, _PRIOR + reach], axis=1)
-        logs = minimize(loss, _PRIOR, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40}).x
+        found = minimize(loss, _PRIOR, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40})
+        logs = np.asarray(found.x)
     root = _root(x, logs, noisy)
     return Surrogate(x, logs, noisy, root, cho_solve((root, True), y), level, unit)
 
