@@ -15,6 +15,7 @@ NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client", "ignore:.*unclosed.*")
 def test_a_notebook_runs(path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.getcwd())
+    monkeypatch.setenv("LPM_WORKERS", "5000")
     notebook = nbformat.read(path, as_version=4)
     nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
 
