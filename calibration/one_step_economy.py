@@ -16,11 +16,12 @@ Theory, with weights w of mean 1, F and f of skills, and G(n) the mean weight ab
 linear, weighted    T'/(1-T') = 2 (1-F)/(n f) (1-G)                      Diamond (1998)
 linear, product     T'/(1-T') = that with w = 2 (1-F), less w, not below 0
 concave, weighted   T' = ((1-F) - W(n)/W(n0)) / (n f), W(n) = int_n w f/x dx
-The second: 1 - Gini times the mean is a mean with rank weights (Sen 1976), but hours do not count
-for this planner. The third: utility is linear in hours, so that V = utility obeys (n V)' = U(c)
-with c consumption, and the best c(n) follows point by point; whatever U is, as in Lollivier &
-Rochet (1983). Concave with `product` has no inner optimum: this planner would have people work to
-the limit of their hours.
+The second: 1 - Gini times the mean is a mean with rank weights, 2 (1-F), but hours do not count for
+this planner: in V + l**2 the second part is worth w to him and 1 to the budget. The third: utility
+is linear in hours, so that V = utility obeys (n V)' = U(c) with c consumption, and the best c(n)
+follows point by point, whatever U is. Both are derived here, and held by tests to the best
+that plain optimisation finds for skills in steps. Concave with `product` has no inner optimum: this
+planner would have people work to the limit of their hours.
 """
 
 from collections.abc import Callable

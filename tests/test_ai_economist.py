@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import integrate
+from scipy import integrate, optimize
 
 from calibration import one_step_economy as economy, one_step_theory as theory
 from calibration.ten_year_economy import saez_rates
@@ -88,3 +88,47 @@ def test_saez_rates_of_pareto_incomes():
     expected = [exact[bracket == j].mean() for j in range(7)]
     # A kernel blurs the density, most of all at the end of the support.
     assert saez_rates(income)[1:5] == pytest.approx(expected[1:5], abs=0.03)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_the_formula_for_the_product_is_the_best_of_skills_in_steps(law):
+    """Rent of a step above: h**2 (1 - (n/n')**2); the planner's sum is a square in each h."""
+    grid = theory.Grid.of(law, 4_000)
+    n, share = grid.n, grid.share
+    rank = 2 * (1 - np.cumsum(share)) + share
+    higher = np.cumsum((share * rank - share)[::-1])[::-1] - (share * rank - share)
+    rent = np.append(1 - (n[:-1] / n[1:]) ** 2, 0) * higher
+    second = share * (rank - 1) + rent  # of h**2, beside share n h
+    inner = np.where(second < 0, -share * n / (2 * np.where(second < 0, second, -1)), np.inf)
+    rates = 1 - 2 * np.minimum(inner, n / 2) / n  # no subsidies
+    # The derivative by skill is taken over steps, an error of their size: 3.5e-4 at 4,000. The step
+    # to the cap is half of one, so that the last point below it is another problem.
+    formula = theory.linear_optimum(grid, product=True).rates
+    assert np.abs(formula - rates)[1:-2].max() < 1e-3
+    without = theory.linear_optimum(grid, weights=lambda _: rank).rates  # hours counted
+    assert np.abs(without - rates)[1:-2].max() > 0.1
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_the_concave_formula_is_the_best_of_skills_in_steps(law):
+    """Welfare as it is, raised over all coins at once; from skill to skill n V rises by U dn."""
+    grid = theory.Grid.of(law, 60)
+    n, share = grid.n, grid.share
+    power = 1 - economy.AVERSION
+    cared = n ** (-1 / economy.AVERSION)
+    cared = cared / (share @ cared)
+
+    def loss(logs):
+        enjoyed = (np.exp(power * logs) - 1) / power
+        times = np.append(0, np.cumsum(enjoyed[:-1] * np.diff(n)))
+        start = share @ (n * enjoyed - times - np.exp(logs))  # what is produced is consumed
+        return -share @ (cared * (times + start) / n)
+
+    least = np.log(0.95 * n) / economy.AVERSION
+    found = optimize.minimize(loss, least, method="L-BFGS-B", options={"ftol": 1e-15}, tol=1e-15)
+    rates = 1 - np.exp(economy.AVERSION * found.x) / n  # U'(c) (1 - T') = 1 / n
+    # Steps again: 1.0e-2 with 60 of the builders, 0.5e-2 with 120, 0.26e-2 with 240.
+    formula = theory.concave_optimum(grid, lambda _: cared).rates
+    assert np.abs(formula - rates)[1:-2].max() < 1.5e-2
+    other = theory.concave_optimum(grid, lambda _: n**-2.0).rates
+    assert np.abs(other - rates)[1:-2].max() > 3e-2
