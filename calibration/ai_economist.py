@@ -190,7 +190,8 @@ def draw(found: dict[str, Any], path: Path) -> None:
         xlabel="income, coins",
         ylabel="marginal rate",
         title="One step, skills of builders",
-        xlim=(0, None),
+        xlim=(0.9 * min(income), None),
+        ylim=(-0.01, 0.45),
     )
     for name, each in found["ten_years"].items():
         right.stairs(each["rates"], np.append(EDGES, 700), baseline=None, label=name)
@@ -198,11 +199,11 @@ def draw(found: dict[str, Any], path: Path) -> None:
         xlabel="income, coins of 1000 dollars",
         title="Ten years of the labour market",
         xscale="symlog",
+        ylim=(-0.02, 0.9),
     )
     right.set_xticks([0, 10, 100, 500], ["0", "10", "100", "500"])
-    for panel in (left, right):
-        panel.set_ylim(-0.02, 1)
-        panel.legend(frameon=False)
+    left.legend(frameon=False, loc="lower right")
+    right.legend(frameon=False, loc="upper right")
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
