@@ -24,8 +24,10 @@ from .design import Design
 from .planned import Plan
 from .problem import Problem, look_at
 from .revealed import implied_rates
-from .sampling import sampling_errors
+from .sampling import group_errors, sampling_errors
 from .workforce import Workforce
+
+_GROUPED = 1_000  # Workers from which errors can be those of groups.
 
 
 def plan(
@@ -53,7 +55,7 @@ def plan(
         starts: how many, or the numbers of the design to start from.
         bandwidth: of the correction for jumps, in log income; see `respond`.
         scout: workers among whom starts are compared.
-        errors: whether to work out standard errors.
+        errors: whether to work out standard errors; of groups where working has a fixed cost.
 
     Raises:
         DataError: weights of another number of workers, starts that do not fit, welfare that is not
@@ -112,7 +114,10 @@ def _solve(problem: Problem, starts: int | Sequence[Any], scout: int, errors: bo
     scale = float(np.linalg.norm(look(first[0])[1]))
     here = look(peak.values)
     spread = np.full(design.size, np.nan)
-    if errors:
+    groups = problem.workers.fixed_cost is not None and problem.workers.size >= _GROUPED
+    if errors and groups:
+        spread = group_errors(problem, peak, *limits)
+    elif errors:
         spread = sampling_errors(problem, peak, here[3] if limits[2] else None)
     return _told(problem, peak, here, scale, ends, worth, spread)
 

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 
 from ..axes import Scalar
 from ..errors import DataError
@@ -47,7 +48,10 @@ class Problem(eqx.Module):
         """The same with at most so many workers, evenly spaced in order of potential income."""
         if self.workers.size <= most:
             return self
-        at = self.workers.spaced(most)
+        return self.of(self.workers.spaced(most))
+
+    def of(self, at: Int[np.ndarray, " some"]) -> "Problem":
+        """The same with some of the workers."""
         some, its = picked((self.workers, self.aim), at, self.workers.size)
         return Problem(some, its, self.design, self.spending, self.bound, self.bandwidth)
 

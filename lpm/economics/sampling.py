@@ -1,4 +1,9 @@
-"""Standard errors of rates that were chosen on a sample of workers."""
+"""Standard errors of rates that were chosen on a sample of workers.
+
+Where everybody moves a little with the rates, or a few jump where rates fall, the delta method
+does. Where people may stop working it does not: the slope of welfare then hangs on the few who are
+about to, and its second derivative on fewer still. There the rates are chosen again in groups.
+"""
 
 from functools import partial
 from typing import Any
@@ -7,8 +12,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .ascent import Peak, Values
-from .problem import Problem
+from .ascent import Peak, Values, climb, finish
+from .problem import Problem, look_at
+
+_GROUPS = 10
+_SHIFTS = (-0.1, 0.0, 0.1)  # Of all rates, for the starts of each group.
+
+
+def group_errors(problem: Problem, peak: Peak, low: float, high: float, bound: bool) -> Values:
+    """By the scatter of rates chosen in ten groups of workers; nan where not free.
+
+    Groups are by lot, each a sample of a tenth. Of ten the error itself is known to a quarter.
+    """
+    size = problem.workers.size
+    # A fixed order that has nothing to do with income: multiples of the golden ratio.
+    lots = np.argsort((np.arange(size, dtype=np.uint64) * np.uint64(2654435769)) % np.uint64(2**32))
+    ends = []
+    for group in range(_GROUPS):
+        look = look_at(problem.of(lots[group::_GROUPS]))
+        # Welfare is jagged: from the peak of all a search may not leave its own tooth.
+        starts = [np.clip(peak.values + shift, low, high) for shift in _SHIFTS]
+        near = max((climb(look, x, low, high, bound) for x in starts), key=lambda end: end[1])[0]
+        ends.append(finish(look, near, low, high, bound).values)
+    spread = np.std(ends, axis=0, ddof=1) / np.sqrt(_GROUPS)
+    return np.where(peak.held == 0, spread, np.nan)
 
 
 def sampling_errors(problem: Problem, peak: Peak, by: Values | None) -> Values:
