@@ -15,7 +15,7 @@ from lpm import Array, Float, Scalar
 from lpm.errors import FittingError
 from lpm.fitting import Normal, Series, posterior, sobol
 
-EXTRAS = ("flowjax", "numpyro", "SALib")
+EXTRAS = ("flowjax", "numpyro", "SALib", "openai", "xllamacpp")
 
 
 class Params(lpm.Params):

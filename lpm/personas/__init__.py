@@ -1,0 +1,1 @@
+"""A few described voices whose answers become the behaviour of millions."""
