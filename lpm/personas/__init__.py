@@ -9,6 +9,8 @@ from .asking import Sofar as Sofar, ask as ask
 from .attempts import Retries as Retries
 from .budget import Budget as Budget, Price as Price, Spent as Spent
 from .codebook import Codebook as Codebook, Failure as Failure, Number as Number
+from .planning import Plan as Plan, plan as plan
+from .probing import Probe as Probe, probe as probe
 from .question import Persona as Persona, Question as Question, Settings as Settings
 from .replay import Replay as Replay
 from .replies import (
@@ -19,4 +21,5 @@ from .replies import (
     Respondent as Respondent,
 )
 from .respondents import Http as Http, Local as Local
+from .shifts import Shifts as Shifts, measure_shifts as measure_shifts
 from .transcripts import attempts_frame as attempts_frame, read_transcript as read_transcript

@@ -86,6 +86,11 @@ class Asker:
 
     def settle(self, key: str, question: Question) -> Outcome:
         """Ask until there is an answer, or no use in asking on."""
+        return self.pursue(key, question)[0]
+
+    def pursue(self, key: str, question: Question) -> tuple[Outcome, Reply]:
+        """As `settle`, with the last reply."""
+        reply = Reply()
         failed: Counter[bool] = Counter()  # By whether it was on the way.
         number = 0
         while not self.stop.is_set():
@@ -93,23 +98,23 @@ class Asker:
                 held = self.ledger.hold(question)
             except ExhaustedError as over:
                 self._count(Failure.BUDGET)
-                return Outcome(failure=Failure.BUDGET, problem=str(over))
+                return Outcome(failure=Failure.BUDGET, problem=str(over)), reply
             if self.stop.is_set():
                 self.ledger.release(held)
                 break
             outcome, reply = self._attempt(key, question, held, number)
             number += 1
             if outcome.values is not None:
-                return outcome
+                return outcome, reply
             on_the_way = reply.fault is not None
             failed[on_the_way] += 1
             if not self._again(reply.fault, failed[on_the_way]):
-                return outcome
+                return outcome, reply
             if reply.fault is None:
                 question = replace(question, correction=_correct(outcome.failure))
             else:
                 self.stop.wait(self.retries.wait(key, failed[True], reply.fault.wait))
-        return Outcome()
+        return Outcome(), reply
 
     def record_unasked(self, question: Question, key: str, outcome: Outcome) -> None:
         """Put on record that a question was left out."""

@@ -48,6 +48,7 @@ class Fault:
         wait: seconds that the server asks to be left alone.
         charged: whether the tokens may have been paid for all the same.
         kind: transport, unless a transcript repeats another failure.
+        status: of HTTP, 0 where there was none.
     """
 
     message: str
@@ -55,6 +56,7 @@ class Fault:
     wait: float = 0.0
     charged: bool = False
     kind: Failure = Failure.TRANSPORT
+    status: int = 0
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,8 @@ class Http:
     def _state(self, error: Any) -> Fault:
         told = self._hide(f"HTTP {error.status_code}: {error.message}")
         wait = _seconds(error.response.headers.get("retry-after", ""))
-        return Fault(told, again=error.status_code in _AGAIN, wait=wait)
+        status: int = error.status_code
+        return Fault(told, again=status in _AGAIN, wait=wait, status=status)
 
     def _hide(self, text: str) -> str:
         return text.replace(self.key, "[key]") if self.key not in ("", "none") else text
@@ -152,10 +153,11 @@ class Local:
         try:
             came = server.handle_chat_completions(asked)
         except ValueError as error:  # A schema or a chat format that llama.cpp cannot take.
-            return _timed(Reply(fault=Fault(str(error))), began)
+            return _timed(Reply(fault=Fault(str(error), status=400)), began)
         if "error" in came:
             told = came["error"]
-            fault = Fault(f"llama.cpp {told.get('code')}: {told.get('message')}")
+            status = _count(told.get("code")) or 0
+            fault = Fault(f"llama.cpp {status}: {told.get('message')}", status=status)
             return _timed(Reply(fault=fault), began)
         return _timed(_read_completion(came), began)
 
