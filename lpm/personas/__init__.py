@@ -21,5 +21,6 @@ from .replies import (
     Respondent as Respondent,
 )
 from .respondents import Http as Http, Local as Local
+from .sheets import Sheet as Sheet, make_respondent as make_respondent, read_sheet as read_sheet
 from .shifts import Shifts as Shifts, measure_shifts as measure_shifts
 from .transcripts import attempts_frame as attempts_frame, read_transcript as read_transcript

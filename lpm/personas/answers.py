@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from jaxtyping import Float, UInt8
 
 from ..errors import PersonaError, unknown
@@ -77,6 +78,22 @@ class Answers:
     def provenance(self) -> UInt8[np.ndarray, " question"]:
         """Code of each question, as in `Provenance`."""
         return np.array(self.codes, np.uint8)
+
+    def frame(self) -> pl.DataFrame:
+        """One row per question: persona, weight, repeat, situation, answer and provenance."""
+        rows = [
+            {
+                "persona": q.persona.name,
+                "weight": q.persona.weight,
+                **{f"in_{name}": float(value) for name, value in q.values.items()},
+                "event": q.event,
+                "repeat": q.repeat,
+                **values,
+                "provenance": code.name.lower(),
+            }
+            for q, values, code in zip(self.questions, self.values, self.codes, strict=True)
+        ]
+        return pl.DataFrame(rows, infer_schema_length=None)
 
     def by_persona(self) -> dict[str, Provenance]:
         """Code of each persona: a fallback anywhere makes it one."""
