@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .codebook import Failure
 from .question import Question
@@ -85,6 +85,7 @@ class Reply:
     provenance: Provenance = Provenance.MODEL
 
 
+@runtime_checkable
 class Respondent(Protocol):
     """Answers batches of questions, from any thread, and needs no event loop."""
 

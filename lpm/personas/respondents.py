@@ -8,6 +8,7 @@ import os
 import re
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -58,7 +59,9 @@ class Http:
         if urlsplit(url).password or urlsplit(url).username:
             raise PersonaError("url: give the key as key= or in the environment, not in the url")
         object.__setattr__(self, "url", url)
-        object.__setattr__(self, "_client", self._connect(url))
+        client = self._connect(url)
+        object.__setattr__(self, "_client", client)
+        weakref.finalize(self, client.close)  # Connections kept open go with their owner.
 
     def _connect(self, url: str) -> Any:
         openai = _import_openai()
