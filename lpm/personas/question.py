@@ -3,10 +3,11 @@
 import hashlib
 import json
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from string import Formatter
-from typing import Any
+from typing import Any, SupportsFloat
 
 from ..errors import PersonaError, listing
 from .codebook import Codebook
@@ -80,7 +81,7 @@ class Question:
     persona: Persona
     template: str
     codebook: Codebook
-    values: Mapping[str, float | int] = field(default_factory=dict)
+    values: Mapping[str, SupportsFloat] = field(default_factory=dict)
     event: str = ""
     settings: Settings = field(default_factory=Settings)
     repeat: int = 0
@@ -129,7 +130,7 @@ class Question:
         return digest(self.parts(model))
 
 
-def fill(template: str, values: Mapping[str, float | int]) -> str:
+def fill(template: str, values: Mapping[str, SupportsFloat]) -> str:
     """`template` with numbers in place of `{name}` or `{name:format}`.
 
     Raises:
@@ -175,12 +176,20 @@ def _pieces(template: str) -> list[tuple[str, str | None, str | None, str | None
 
 
 def _number(name: str, value: object, form: str) -> str:
-    # By protocol rather than class, so that NumPy's scalars are numbers too; text is not.
-    if isinstance(value, bool | str | bytes) or not hasattr(value, "__float__"):
+    # A plain number first, so that a NumPy or JAX scalar makes the same text, and the same key.
+    if isinstance(value, bool | str | bytes) or not isinstance(value, SupportsFloat):
         raise PersonaError(f"values: {name} = {value!r} must be a number; text goes into event")
-    if not math.isfinite(float(value)):  # type: ignore[arg-type] - it has __float__
+    plain = _plain(value)
+    if not math.isfinite(plain):
         raise PersonaError(f"values: {name} = {value} must be finite")
     try:
-        return format(value, form)
+        return format(plain, form)
     except ValueError:
-        raise PersonaError(f"template: {{{name}:{form}}} does not format {value!r}") from None
+        raise PersonaError(f"template: {{{name}:{form}}} does not format {plain!r}") from None
+
+
+def _plain(value: SupportsFloat) -> float | int:
+    try:
+        return operator.index(value)  # type: ignore[arg-type] - what is not whole says so
+    except TypeError:
+        return float(value)
