@@ -118,6 +118,11 @@ def most_tokens(question: Question) -> Hold:
     return Hold(said + schema + _OVERHEAD, question.settings.most_tokens)
 
 
+def amount(value: float | int) -> str:
+    """A count in full, money to six digits."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
+
+
 class ExhaustedError(PersonaError):
     """The budget does not allow another call."""
 
@@ -197,7 +202,7 @@ class Ledger:
             limit, wanted = getattr(limits, name), getattr(total, name)
             if limit is not None and wanted is not None and wanted > limit:
                 return (
-                    f"budget: the next call could take {name} to {wanted:,.6g}, over the limit of "
-                    f"{limit:,}; spent so far: {self.spent}"
+                    f"budget: the next call could take {name} to {amount(wanted)}, over the limit "
+                    f"of {amount(limit)}; spent so far: {self.spent}"
                 )
         return ""

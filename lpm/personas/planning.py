@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..errors import PersonaError
 from .attempts import Retries
-from .budget import Budget, Hold, Spent, most_tokens
+from .budget import Budget, Hold, Spent, amount, most_tokens
 from .question import Question
 from .replies import Respondent
 from .transcripts import ACCEPTED, read_transcript, total_spent
@@ -50,7 +50,9 @@ class Plan:
         for name in ("calls", "tokens", "money"):
             limit, wanted = getattr(self.budget, name), getattr(total, name)
             if limit is not None and wanted > limit:
-                found.append(f"{name} could come to {wanted:,.6g}, over the limit of {limit:,}")
+                found.append(
+                    f"{name} could come to {amount(wanted)}, over the limit of {amount(limit)}"
+                )
         return tuple(found)
 
 
