@@ -3,6 +3,7 @@
 A key never stands in a sheet: it comes from the environment.
 """
 
+import inspect
 import json
 import tomllib
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..errors import PersonaError, unknown
+from ..errors import PersonaError, listing, unknown
 from .answers import Fallback
 from .attempts import Retries
 from .budget import Budget, Price
@@ -223,11 +224,11 @@ def _options(found: Mapping[str, Any], name: str, types: Mapping[str, type]) -> 
 
 
 def _make(where: str, maker: Callable[..., Made], options: Mapping[str, Any]) -> Made:
-    try:
-        return maker(**options)
-    except TypeError as error:  # An option without a default is not there.
-        told = str(error).partition("() ")[2] or str(error)
-        raise PersonaError(f"{where}: {told.replace('positional argument', 'name')}") from None
+    wanted = inspect.signature(maker).parameters.values()
+    missing = [p.name for p in wanted if p.default is p.empty and p.name not in options]
+    if missing:
+        raise PersonaError(f"{where}: {listing(missing)} is missing")
+    return maker(**options)
 
 
 def _table(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
