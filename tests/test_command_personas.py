@@ -98,6 +98,7 @@ def test_plan_ask_replay_report(place, capsys):
     assert accepted == 8  # So that below nothing is left to ask.
     said(capsys, "ask", sheet)
     assert read_transcript(path) == attempts
+    assert "answered: 100.0%" in said(capsys, "report", path)
     (place / "small.gguf").rename(place / "gone.gguf")
     try:
         out = place / "replayed.parquet"
@@ -121,6 +122,18 @@ def test_a_transcript_that_was_tampered_with_is_refused(place, capsys):
         capsys.readouterr()
         assert main(["personas", *map(str, words)]) == 2
         assert f"line {line} was changed" in capsys.readouterr().err
+
+
+def test_shifts_by_events_are_measured_and_only_the_neutral_is_asked(place, capsys):
+    path = place / "shifts.jsonl"
+    told = said(capsys, "ask", place / "home.toml", "--transcript", path)
+    first = read_transcript(path)
+    more = ["--transcript", path, "--neutral", "Fine weather."]
+    told = said(capsys, "ask", place / "home.toml", *more)
+    assert re.search(r"shift answers by up to \d+\.\d\d in log-odds; \d of 8 answers were", told)
+    fresh = read_transcript(path)[len(first) :]
+    assert {a["event"] for a in fresh} == {"Fine weather."}
+    assert f"transcript: {path}, {len(first) + len(fresh)} calls" in told
 
 
 def test_probe_says_what_the_model_honours(place, capsys):

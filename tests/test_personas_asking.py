@@ -27,7 +27,7 @@ from lpm.personas import (
     read_transcript,
 )
 from lpm.personas.attempts import Asker
-from lpm.personas.budget import Ledger, OverrunError, Spent, most_tokens
+from lpm.personas.budget import ExhaustedError, Ledger, OverrunError, Spent, most_tokens
 from lpm.personas.shifts import draw_back
 
 BOOK = Codebook((Number("home", (0, 100), whole=True),))
@@ -336,3 +336,44 @@ def test_shares_drawn_back_stay_shares_and_keep_their_direction():
     assert 0 < part < 1
     assert other == pytest.approx(part, rel=1e-9)
     np.testing.assert_array_equal(draw_back(before, after, 50.0), after)
+
+
+class Trusting(Ledger):
+    """Looks at what is spent and sets nothing aside, as a counter beside a pool would."""
+
+    def hold(self, question):
+        need = most_tokens(question)
+        if over := self._over(need, with_held=False):
+            raise ExhaustedError(over)
+        self._held = self._held.plus(1, need.prompt, need.answer)
+        return need
+
+
+class Together(Scripted):
+    """Says nothing before fourteen have asked."""
+
+    def __init__(self):
+        super().__init__(at_once=16)
+        self.barrier = threading.Barrier(14)
+
+    def one(self, question):
+        if int(question.persona.name) < 14:
+            self.barrier.wait(timeout=60)
+        return super().one(question)
+
+
+def test_a_ledger_that_sets_nothing_aside_would_be_passed(monkeypatch):
+    monkeypatch.setattr("lpm.personas.asking.Ledger", Trusting)
+    respondent = Together()
+    with pytest.raises(PersonaError, match="x budget"):
+        ask(asked(64), respondent, budget=Budget(calls=13))
+    assert len(respondent.asked) > 13
+
+
+def test_personas_of_one_description_share_an_answer_and_its_failure():
+    twins = [Question(Persona(name, "Alike.", 1.0), "Of 100?", BOOK) for name in "01"]
+    bad = Scripted({"0": ["x"] * 9, "1": ["x"] * 9})
+    flat = Fallback(lambda _: {"home": 50.0}, most_share=0.5)
+    with pytest.raises(PersonaError, match=r"touch 100\.0% of the people"):
+        ask(twins, bad, retries=QUICK, fallback=flat)
+    assert len(bad.asked) == 3

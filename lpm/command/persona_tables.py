@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from ..personas import Spent
+from ..personas.answers import weight_share
 
 
 def by_model(frame: pl.DataFrame) -> pl.DataFrame:
@@ -36,6 +37,16 @@ def _price(place: int) -> pl.Expr:
 def by_verdict(frame: pl.DataFrame) -> pl.DataFrame:
     """Attempts by what came of them, the most first."""
     return frame.group_by("verdict").agg(attempts=pl.len()).sort("attempts", descending=True)
+
+
+def answered(frame: pl.DataFrame) -> float:
+    """Share of the people, by weight, all of whose questions have an answer on record."""
+    keys = frame.group_by("name", "key").agg(
+        done=(pl.col("verdict") == "accepted").any(), weight=pl.col("weight").last()
+    )
+    people = keys.group_by("name").agg(pl.col("done").all(), pl.col("weight").last())
+    weights = dict(zip(people["name"], people["weight"], strict=True))
+    return weight_share(people.filter("done")["name"], weights)
 
 
 def strings(row: Mapping[str, Any]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ from ..personas import (
     ask as ask_all,
     attempts_frame,
     make_respondent,
+    measure_shifts,
     plan as plan_all,
     probe as probe_one,
     read_sheet,
     read_transcript,
+    total_spent,
 )
-from .persona_tables import by_model, by_verdict, costs, strings
+from .persona_tables import answered, by_model, by_verdict, costs, strings
 from .tables import show
 
 _ROWS = 40  # Of a table on the screen.
@@ -98,8 +101,11 @@ def ask(options: argparse.Namespace, console: Console) -> None:
             progress=told,
         )
     _show(console, answers, options.out)
-    head = read_transcript(path)[-1]["hash"]
-    _say(console, f"transcript: {path}, {answers.spent}; head {head}")
+    if options.neutral:
+        _show_shifts(console, sheet, respondent, path, options.neutral)
+    attempts = read_transcript(path)
+    spent = replace(total_spent(attempts), price=sheet.budget.price)
+    _say(console, f"transcript: {path}, {spent}; head {attempts[-1]['hash']}")
 
 
 def replay(options: argparse.Namespace, console: Console) -> None:
@@ -129,6 +135,7 @@ def report(options: argparse.Namespace, console: Console) -> None:
     _say(console, f"head {attempts[-1]['hash']}; keep it elsewhere to notice lines cut off the end")
     show(console, [strings(row) for row in by_model(frame).iter_rows(named=True)], "Who answered")
     show(console, [strings(row) for row in by_verdict(frame).iter_rows(named=True)], "Attempts")
+    _say(console, f"share of the people all of whose questions are answered: {answered(frame):.1%}")
     for model in frame.filter(~pl.col("is_language_model"))["model"].unique().sort():
         _say(console, f"{model} is not a language model")
     if options.parquet:
@@ -173,6 +180,9 @@ def _add_out(verb: argparse.ArgumentParser) -> None:
 
 def _add_ask(verb: argparse.ArgumentParser) -> None:
     _add_asking(verb)
+    verb.add_argument(
+        "--neutral", metavar="TEXT", help="ask again with this event, and say what events shift"
+    )
     _add_out(verb)
 
 
@@ -222,6 +232,25 @@ def _begin(options: argparse.Namespace, console: Console) -> tuple[Sheet, Respon
     if not about.is_language_model:
         _say(console, f"{about.model} is not a language model")
     return sheet, respondent
+
+
+def _show_shifts(
+    console: Console, sheet: Sheet, respondent: Respondent, path: Path, neutral: str
+) -> None:
+    """What events do to answers; what they were is on record, so only the neutral is asked."""
+    told = [question for question in sheet.questions if question.event]
+    if not told:
+        raise PersonaError(f"{sheet.path} has no event whose shift could be measured")
+    found = measure_shifts(
+        told,
+        respondent,
+        neutral=neutral,
+        budget=sheet.budget,
+        transcript=path,
+        retries=sheet.retries,
+        fallback=sheet.fallback,
+    )
+    _say(console, str(found))
 
 
 def _transcript(options: argparse.Namespace, sheet: Sheet) -> Path:

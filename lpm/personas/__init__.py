@@ -23,4 +23,8 @@ from .replies import (
 from .respondents import Http as Http, Local as Local
 from .sheets import Sheet as Sheet, make_respondent as make_respondent, read_sheet as read_sheet
 from .shifts import Shifts as Shifts, measure_shifts as measure_shifts
-from .transcripts import attempts_frame as attempts_frame, read_transcript as read_transcript
+from .transcripts import (
+    attempts_frame as attempts_frame,
+    read_transcript as read_transcript,
+    total_spent as total_spent,
+)

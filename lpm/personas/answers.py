@@ -1,7 +1,7 @@
 """What was answered, by whom, and what stands in where nothing usable came back."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,21 +106,16 @@ class Answers:
     def shares(self) -> dict[str, float]:
         """Share of the people whose behaviour comes from each source, by the personas' weights."""
         codes = self.by_persona()
-        shares: dict[str, float] = {}
-        for code in sorted(set(codes.values())):
-            these = [q for q in self.questions if codes[q.persona.name] == code]
-            shares[code.name.lower()] = persona_share(these, self.questions)
-        return shares
+        weights = {q.persona.name: q.persona.weight for q in self.questions}
+        return {
+            code.name.lower(): weight_share([n for n, c in codes.items() if c == code], weights)
+            for code in sorted(set(codes.values()))
+        }
 
 
-def persona_share(some: Sequence[Question], of: Sequence[Question]) -> float:
-    """Share of the people, by weight, whose personas are asked in `some` of the questions.
-
-    Each persona counts once; without any weight they count alike.
-    """
-    weights = {q.persona.name: q.persona.weight for q in of}
-    total = math.fsum(weights.values())
-    touched = {q.persona.name for q in some}
+def weight_share(some: Iterable[str], weights: Mapping[str, float]) -> float:
+    """Share of the people that personas of these names stand for; without weights all are alike."""
+    total, names = math.fsum(weights.values()), set(some)
     if total == 0:
-        return len(touched) / len(weights)
-    return math.fsum(w for name, w in weights.items() if name in touched) / total
+        return len(names) / len(weights)
+    return math.fsum(w for name, w in weights.items() if name in names) / total

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import PersonaError, listing
-from .answers import Answers, Fallback, persona_share
+from .answers import Answers, Fallback, weight_share
 from .attempts import Asker, Outcome, Retries
 from .budget import Budget, Ledger, Spent
 from .codebook import Failure
@@ -68,16 +68,27 @@ class _Round:
     fallback: Fallback | None
     progress: Callable[[Sofar], None] | None
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    keys: list[str] = field(init=False)
+    total: int = field(init=False)
+    weights: dict[str, float] = field(init=False)
+    people: dict[str, set[str]] = field(init=False)  # Personas of a key: alike, they share it.
+    touched: set[str] = field(default_factory=set)
 
-    def run(self) -> Answers:
+    def __post_init__(self) -> None:
         model = self.asker.respondent.about.model
         self.keys = [question.key(model) for question in self.questions]
+        self.weights = {q.persona.name: q.persona.weight for q in self.questions}
+        self.people = {}
+        for key, question in zip(self.keys, self.questions, strict=True):
+            self.people.setdefault(key, set()).add(question.persona.name)
+        self.total = len(self.people)
+
+    def run(self) -> Answers:
         first = dict(zip(reversed(self.keys), reversed(self.questions), strict=True))
         todo = {key: first[key] for key in dict.fromkeys(self.keys)}  # In order, each once.
         for key in todo:
             if (known := self.asker.known(key, todo[key])) is not None:
                 self.outcomes[key] = known
-        self.total = len(todo)
         self._tell()
         self._ask_all({key: q for key, q in todo.items() if key not in self.outcomes})
         return self._answers()
@@ -107,21 +118,17 @@ class _Round:
         outcome = future.result()
         if outcome.values is not None or outcome.failure is not None:
             self.outcomes[key] = outcome
-        if outcome.failure is not None and not self._bearable():
-            self.asker.stop.set()
+        if outcome.failure is not None:
+            self.touched |= self.people[key]
+            if not self._bearable():
+                self.asker.stop.set()
         self._tell()
 
     def _bearable(self) -> bool:
         """Whether what has failed so far is within what the fallback may touch."""
-        return self.fallback is not None and self._touched() <= self.fallback.most_share
-
-    def _touched(self) -> float:
-        failed = [
-            question
-            for key, question in zip(self.keys, self.questions, strict=True)
-            if key in self.outcomes and self.outcomes[key].failure is not None
-        ]
-        return persona_share(failed, self.questions)
+        if self.fallback is None:
+            return False
+        return weight_share(self.touched, self.weights) <= self.fallback.most_share
 
     def _tell(self) -> None:
         if self.progress is not None:
@@ -163,7 +170,7 @@ class _Round:
         told = f"{answered} of {self.total} questions have an answer; {kinds}. First {said}"
         if self.fallback is None:
             return f"{told}. No fallback was chosen, so there is no result"
-        share, most = self._touched(), self.fallback.most_share
+        share, most = weight_share(self.touched, self.weights), self.fallback.most_share
         return f"{told}. The fallback would touch {share:.1%} of the people, more than {most:.1%}"
 
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from ..errors import PersonaError
 from .question import Question
 
-_OVERHEAD = 256  # Tokens that a chat format may add around two messages; more is an overrun.
-
 
 @dataclass(frozen=True)
 class Price:
@@ -38,15 +36,22 @@ class Budget:
     """Hard limits on all that one transcript may cost; `None` sets no limit.
 
     A price that is not given stays unknown: it is never taken for zero.
+
+    Attributes:
+        calls, tokens, money: the limits; money is in the price's currency.
+        price: of tokens.
+        overhead: tokens that a server may add to each prompt, for its chat format and its own
+            instructions. One that adds more is stopped.
     """
 
     calls: int | None = None
     tokens: int | None = None
     money: float | None = None
     price: Price | None = None
+    overhead: int = 256
 
     def __post_init__(self) -> None:
-        for name in ("calls", "tokens", "money"):
+        for name in ("calls", "tokens", "money", "overhead"):
             limit = getattr(self, name)
             if limit is not None and not (math.isfinite(limit) and limit >= 0):
                 raise PersonaError(f"budget: {name} = {limit} must be 0 or more")
@@ -108,14 +113,14 @@ class Hold:
     answer: int
 
 
-def most_tokens(question: Question) -> Hold:
+def most_tokens(question: Question, overhead: int = Budget.overhead) -> Hold:
     """The most tokens that one call can use.
 
     No tokeniser makes more tokens than a text has bytes, as each stands for at least one.
     """
     said = sum(len(m["content"].encode()) for m in question.messages)
     schema = len(str(question.codebook.schema).encode())  # Some servers put it into the prompt.
-    return Hold(said + schema + _OVERHEAD, question.settings.most_tokens)
+    return Hold(said + schema + overhead, question.settings.most_tokens)
 
 
 def amount(value: float | int) -> str:
@@ -155,7 +160,7 @@ class Ledger:
         Raises:
             ExhaustedError: it does not fit even when they are done.
         """
-        need = most_tokens(question)
+        need = most_tokens(question, self.budget.overhead)
         with self._turn:
             while over := self._over(need, with_held=True):
                 if self._over(need, with_held=False) or not self._held.calls:
@@ -181,8 +186,8 @@ class Ledger:
         if used.prompt > held.prompt or used.answer > held.answer:
             raise OverrunError(
                 f"the server used {used.prompt} + {used.answer} tokens where at most "
-                f"{held.prompt} + {held.answer} were set aside; it ignores most_tokens, or counts "
-                "what it adds itself"
+                f"{held.prompt} + {held.answer} were set aside; it ignores most_tokens, or adds "
+                "more to prompts than the budget's overhead"
             )
         return used
 

@@ -79,7 +79,11 @@ def plan(
     there = transcript is not None and Path(transcript).is_file()
     attempts = read_transcript(transcript) if transcript is not None and there else []
     known = {a["key"] for a in attempts if a["verdict"] == ACCEPTED} & set(different)
-    holds = [most_tokens(question) for key, question in different.items() if key not in known]
+    holds = [
+        most_tokens(question, budget.overhead)
+        for key, question in different.items()
+        if key not in known
+    ]
     tries = 1 + retries.transport + retries.content
     return Plan(
         len(different),

@@ -6,6 +6,7 @@ The only code that talks to a language model. Its clients are the extra `lpm[per
 import hashlib
 import os
 import re
+import secrets
 import threading
 import time
 import weakref
@@ -182,7 +183,9 @@ class Local:
         params.n_gpu_layers = self.layers
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self.threads
         params.cache_prompt, params.warmup, params.verbosity = False, False, -1
+        # llama.cpp opens a port all the same: on this machine only, and to nobody.
         params.hostnames, params.port = ["127.0.0.1"], 0
+        params.api_keys = [secrets.token_hex(32)]
         try:
             return llama.Server(params)
         except (RuntimeError, ValueError) as error:

@@ -109,7 +109,8 @@ def _sheet(path: Path, found: Mapping[str, Any]) -> Sheet:
         if name not in found:
             raise PersonaError(f"{name} is missing; a sheet needs template, answer and persona")
     price = _section(found, "price", Price, {"prompt": float, "answer": float}, "currency source")
-    budget = _options(found, "budget", {"calls": int, "tokens": int, "money": float})
+    limits = {"calls": int, "tokens": int, "money": float, "overhead": int}
+    budget = _options(found, "budget", limits)
     return Sheet(
         path,
         _typed("name", found.get("name", path.stem), str),
