@@ -28,6 +28,7 @@ from ..personas import (
     read_transcript,
     total_spent,
 )
+from .persona_options import ADD_OPTIONS
 from .persona_tables import answered, by_model, by_verdict, costs, strings
 from .tables import show
 
@@ -53,7 +54,7 @@ def add_personas(commands: argparse._SubParsersAction) -> None:
         kind = _TRANSCRIPT if name == "report" else _SHEET
         what = "of `lpm personas ask`" if name == "report" else "a TOML or JSON file of questions"
         verb.add_argument(kind, type=Path, help=what)
-        _ADD[name](verb)
+        ADD_OPTIONS[name](verb)
         verb.set_defaults(act=act)
 
 
@@ -157,58 +158,6 @@ def probe(options: argparse.Namespace, console: Console) -> None:
     _say(console, f"seeds: {found.seeds}")
     if found.detail:
         _say(console, f"  {found.detail}")
-
-
-def _add_asking(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--model", metavar="M", help="of the endpoint, in place of the sheet's")
-    verb.add_argument(
-        "--url", metavar="URL", help="of the endpoint; the key is in LPM_PERSONAS_KEY"
-    )
-    verb.add_argument("--gguf", metavar="FILE", help="a model to run in this process")
-    _add_transcript(verb)
-
-
-def _add_transcript(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "--transcript", type=Path, metavar="FILE", help="JSON lines (beside the sheet, as .jsonl)"
-    )
-
-
-def _add_out(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--out", type=Path, metavar="FILE", help="answers as .parquet or .csv")
-
-
-def _add_ask(verb: argparse.ArgumentParser) -> None:
-    _add_asking(verb)
-    verb.add_argument(
-        "--neutral", metavar="TEXT", help="ask again with this event, and say what events shift"
-    )
-    _add_out(verb)
-
-
-def _add_replay(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--model", metavar="M", help="whose answers, where there are several")
-    _add_transcript(verb)
-    _add_head(verb)
-    _add_out(verb)
-
-
-def _add_head(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--head", metavar="HASH", help="of the last line, as `ask` printed it")
-
-
-def _add_report(verb: argparse.ArgumentParser) -> None:
-    _add_head(verb)
-    verb.add_argument("--parquet", type=Path, metavar="FILE", help="all attempts as a table")
-
-
-_ADD: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
-    "plan": _add_asking,
-    "ask": _add_ask,
-    "replay": _add_replay,
-    "report": _add_report,
-    "probe": _add_asking,
-}
 
 
 def _begin(options: argparse.Namespace, console: Console) -> tuple[Sheet, Respondent]:

@@ -1,6 +1,36 @@
 """A sheet of questions: a TOML or JSON file that says who is asked what, by whom, at what cost.
 
-A key never stands in a sheet: it comes from the environment.
+A key never stands in a sheet: it comes from the environment. An example, with all that must be there
+and some of what may:
+
+    template = "Cases a day are {cases:.0f} in 100,000. Of 100 such people, how many stay at home?"
+    event = "The mayor asks people to stay at home."   # data, fenced; a situation may have its own
+    repeats = 3
+
+    [answer]                      # or [answer.numbers] with support = {within = [0, 100]}
+    actions = ["home", "out"]
+    levels = ["without pay", "with pay of 50 dollars a day"]
+
+    [[persona]]
+    name = "nurses"
+    text = "Nurses of about 40 with children."
+    weight = 31000
+
+    [[situation]]
+    cases = 10
+
+    [respondent]                  # or kind = "local" with path, or kind = "replay" with path
+    kind = "http"
+    model = "qwen3"
+    url = "http://127.0.0.1:8080/v1"
+
+    [budget]
+    calls = 800
+
+    [price]                       # per million tokens; left out, costs stay unknown
+    prompt = 0.5
+    answer = 1.5
+    currency = "USD"
 """
 
 import inspect

@@ -98,6 +98,7 @@ class Transcript:
             attempt["hash"] = digest(attempt)
             data = (canonical(attempt) + "\n").encode()
             if os.write(self._file, data) != len(data):  # One write, so that lines never mix.
+                self.close()  # Nothing may follow half a line.
                 raise PersonaError(f"{self.path}: the disk did not take a whole line; is it full?")
             os.fsync(self._file)
             self._count(attempt)
