@@ -1,7 +1,7 @@
 """A sheet of questions: a TOML or JSON file that says who is asked what, by whom, at what cost.
 
-A key never stands in a sheet: it comes from the environment. An example, with all that must be there
-and some of what may:
+A key never stands in a sheet: it comes from the environment. An example, with all that must be
+there and some of what may:
 
     template = "Cases a day are {cases:.0f} in 100,000. Of 100 such people, how many stay at home?"
     event = "The mayor asks people to stay at home."   # data, fenced; a situation may have its own
