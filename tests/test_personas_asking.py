@@ -318,6 +318,8 @@ def test_an_order_in_an_event_moves_an_answer_no_further_than_the_limit():
     np.testing.assert_allclose(found.values[:, 0], [*[1 / (1 + np.exp(-2))] * 2, 0.5], atol=1e-12)
     assert found.limited.tolist() == [True, True, False]
     assert "2 of 3 answers were limited" in str(found)
+    with pytest.raises(PersonaError, match="not what stands in"):
+        measure_shifts(asked(1, event="a"), Swayed(), fallback=Fallback(lambda _: {"home": 1.0}))
     with pytest.raises(PersonaError, match="has no event"):
         measure_shifts(asked(1), Swayed())
     with pytest.raises(PersonaError, match="must be above 0"):

@@ -148,6 +148,24 @@ def test_keys_stand_nowhere(server, tmp_path, monkeypatch):
     assert SECRET not in written
 
 
+def test_the_key_of_one_server_is_not_sent_to_another(server, tmp_path, monkeypatch):
+    for name in ("LPM_PERSONAS_URL", "LPM_PERSONAS_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    with faulty_proxy(server, {}) as proxy:
+        with pytest.raises(PersonaError, match="HTTP 401"):
+            ask(asked("nurses"), Http("small", proxy.url), retries=Retries(0, 0))
+        assert proxy.keys == {"Bearer none"}
+        monkeypatch.setenv("OPENAI_BASE_URL", proxy.url)
+        ask(asked("nurses"), Http("small"))
+        assert proxy.keys == {"Bearer none", f"Bearer {SECRET}"}
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    assert Http("small").url == "https://api.openai.com/v1"
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(PersonaError, match="url: give the address of a server"):
+        Http("small")
+
+
 def test_a_key_that_the_server_repeats_is_hidden(server, tmp_path):
     # The word 429 that the proxy says stands for a key here.
     path = tmp_path / "run.jsonl"

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..errors import PersonaError
 from ..personas import (
     Answers,
+    Provenance,
     Replay,
     Respondent,
     Sheet,
@@ -103,7 +104,7 @@ def ask(options: argparse.Namespace, console: Console) -> None:
         )
     _show(console, answers, options.out)
     if options.neutral:
-        _show_shifts(console, sheet, respondent, path, options.neutral)
+        _show_shifts(console, sheet, respondent, answers, options.neutral, path)
     attempts = read_transcript(path)
     spent = replace(total_spent(attempts), price=sheet.budget.price)
     _say(console, f"transcript: {path}, {spent}; head {attempts[-1]['hash']}")
@@ -184,12 +185,21 @@ def _begin(options: argparse.Namespace, console: Console) -> tuple[Sheet, Respon
 
 
 def _show_shifts(
-    console: Console, sheet: Sheet, respondent: Respondent, path: Path, neutral: str
+    console: Console,
+    sheet: Sheet,
+    respondent: Respondent,
+    answers: Answers,
+    neutral: str,
+    path: Path,
 ) -> None:
     """What events do to answers; what they were is on record, so only the neutral is asked."""
-    told = [question for question in sheet.questions if question.event]
+    told = [
+        question
+        for question, code in zip(answers.questions, answers.codes, strict=True)
+        if question.event and code is not Provenance.FALLBACK
+    ]
     if not told:
-        raise PersonaError(f"{sheet.path} has no event whose shift could be measured")
+        raise PersonaError(f"{sheet.path}: no answer to an event whose shift could be measured")
     found = measure_shifts(
         told,
         respondent,
@@ -197,7 +207,6 @@ def _show_shifts(
         budget=sheet.budget,
         transcript=path,
         retries=sheet.retries,
-        fallback=sheet.fallback,
     )
     _say(console, str(found))
 

@@ -21,8 +21,8 @@ from ..errors import PersonaError
 from .question import Question
 from .replies import About, Fault, Reply
 
-URL_VARIABLES = ("LPM_PERSONAS_URL", "OPENAI_BASE_URL")
-KEY_VARIABLES = ("LPM_PERSONAS_KEY", "OPENAI_API_KEY")
+URL_VARIABLE, KEY_VARIABLE = "LPM_PERSONAS_URL", "LPM_PERSONAS_KEY"
+_OPENAI_URL = "https://api.openai.com/v1"
 _AGAIN = (408, 409, 425, 429, 500, 502, 503, 504)  # States of HTTP that may pass.
 _MISSING = "needs {}: pip install 'lpm[personas]'"
 
@@ -33,8 +33,10 @@ class Http:
 
     Attributes:
         model: as the server names it.
-        url: ends in /v1 as a rule; else from LPM_PERSONAS_URL, OPENAI_BASE_URL, or OpenAI's own.
-        key: else from LPM_PERSONAS_KEY or OPENAI_API_KEY; it is never written anywhere.
+        url: ends in /v1 as a rule; else from LPM_PERSONAS_URL, or from OPENAI_BASE_URL, or
+            OpenAI's own where there is a key for it.
+        key: else from LPM_PERSONAS_KEY. OPENAI_API_KEY goes to OpenAI and to OPENAI_BASE_URL, and
+            to no other address. A key is never written anywhere.
         at_once: requests under way together.
         timeout: seconds for one request.
         limit: how the server calls the most tokens of an answer; OpenAI's reasoning models want
@@ -54,22 +56,26 @@ class Http:
             raise PersonaError(
                 f"limit = {self.limit!r} must be max_tokens or max_completion_tokens"
             )
-        url = self.url or _environment(URL_VARIABLES) or "https://api.openai.com/v1"
+        url, key = _address(self.url, self.key)
         if urlsplit(url).scheme not in ("http", "https"):
             raise PersonaError(f"url = {_bare(url)!r} must begin with http:// or https://")
         if urlsplit(url).password or urlsplit(url).username:
             raise PersonaError("url: give the key as key= or in the environment, not in the url")
         object.__setattr__(self, "url", url)
-        client = self._connect(url)
+        object.__setattr__(self, "key", key)
+        client = self._connect()
         object.__setattr__(self, "_client", client)
         weakref.finalize(self, client.close)  # Connections kept open go with their owner.
 
-    def _connect(self, url: str) -> Any:
+    def _connect(self) -> Any:
         openai = _import_openai()
-        # A server on this machine wants none, but the client does.
-        key = self.key or _environment(KEY_VARIABLES) or "none"
-        object.__setattr__(self, "key", key)
-        return openai.OpenAI(base_url=url, api_key=key, max_retries=0, timeout=self.timeout)
+        # Our own retries are counted and recorded; the client's would not be.
+        return openai.OpenAI(
+            base_url=self.url,
+            api_key=self.key or "none",  # A server on this machine wants none; the client does.
+            max_retries=0,
+            timeout=self.timeout,
+        )
 
     @property
     def about(self) -> About:
@@ -104,7 +110,7 @@ class Http:
         return Fault(told, again=status in _AGAIN, wait=wait, status=status)
 
     def _hide(self, text: str) -> str:
-        return text.replace(self.key, "[key]") if self.key not in ("", "none") else text
+        return text.replace(self.key, "[key]") if self.key else text
 
 
 @dataclass(frozen=True)
@@ -258,8 +264,15 @@ def _import_openai() -> Any:
     return openai
 
 
-def _environment(names: Sequence[str]) -> str:
-    return next((os.environ[name] for name in names if os.environ.get(name)), "")
+def _address(url: str, key: str) -> tuple[str, str]:
+    """Where to ask, and the key for it: that of one server is never sent to another."""
+    url, key = url or os.environ.get(URL_VARIABLE, ""), key or os.environ.get(KEY_VARIABLE, "")
+    if url:
+        return url, key
+    url, key = os.environ.get("OPENAI_BASE_URL", ""), key or os.environ.get("OPENAI_API_KEY", "")
+    if not url and not key:
+        raise PersonaError(f"url: give the address of a server, or set {URL_VARIABLE}")
+    return url or _OPENAI_URL, key
 
 
 def _bare(url: str) -> str:

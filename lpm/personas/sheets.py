@@ -49,7 +49,7 @@ from .codebook import Codebook, Number
 from .question import Persona, Question, Settings
 from .replay import Replay
 from .replies import Respondent
-from .respondents import KEY_VARIABLES, Http, Local
+from .respondents import KEY_VARIABLE, Http, Local
 
 _TOP = (
     "name",
@@ -120,8 +120,9 @@ def make_respondent(given: Mapping[str, Any], base: Path | None = None) -> Respo
     """
     options = dict(given)
     for secret in (name for name in options if name.lower() in _SECRETS):
-        where = " or ".join(KEY_VARIABLES)
-        raise PersonaError(f"respondent: {secret!r} must not stand in a file; set {where} instead")
+        raise PersonaError(
+            f"respondent: {secret!r} must not stand in a file; set {KEY_VARIABLE} instead"
+        )
     kind = options.pop("kind", None)
     if kind not in _KINDS:
         raise PersonaError(f"respondent: kind = {kind!r} must be one of {', '.join(_KINDS)}")

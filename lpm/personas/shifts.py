@@ -80,12 +80,15 @@ def measure_shifts(
         respondent: who is asked.
         neutral: text that should move nobody.
         most: limit of a shift, in log-odds.
-        how: as for `ask`.
+        how: as for `ask`, but no fallback: a shift to or from what was not said is none.
 
     Raises:
-        PersonaError: as `ask`; a question without an event, codebooks that differ, a wrong limit.
+        PersonaError: as `ask`; a question without an event, codebooks that differ, a wrong limit,
+            a fallback.
     """
     questions = tuple(questions)
+    if how.get("fallback") is not None:
+        raise PersonaError("fallback: shifts are measured between answers, not what stands in")
     if not (math.isfinite(most) and most > 0):
         raise PersonaError(f"most = {most} must be above 0")
     for question in questions:
