@@ -96,7 +96,7 @@ def test_without_an_extra_the_error_says_which(monkeypatch, module, act, match):
 def test_without_the_clients_the_error_says_which(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(PersonaError, match=r"Http needs openai: pip install 'lpm\[personas\]'"):
-        Http("model")
+        Http("model", "http://127.0.0.1:9/v1")
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     file = tmp_path / "model.gguf"
     file.write_bytes(b"GGUF")
