@@ -1,5 +1,6 @@
 """Each optional dependency is there in the test environment, called once, and missed in words."""
 
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -12,10 +13,11 @@ import pytest
 
 import lpm
 from lpm import Array, Float, Scalar
-from lpm.errors import FittingError
+from lpm.errors import FittingError, PersonaError
 from lpm.fitting import Normal, Series, posterior, sobol
+from lpm.personas import Codebook, Http, Local, Number, Persona, Question
 
-EXTRAS = ("flowjax", "numpyro", "SALib")
+EXTRAS = ("flowjax", "numpyro", "SALib", "openai", "xllamacpp")
 
 
 class Params(lpm.Params):
@@ -89,3 +91,22 @@ def test_without_an_extra_the_error_says_which(monkeypatch, module, act, match):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(FittingError, match=match):
         act()
+
+
+def test_without_the_clients_the_error_says_which(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(PersonaError, match=r"Http needs openai: pip install 'lpm\[personas\]'"):
+        Http("model", "http://127.0.0.1:9/v1")
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    file = tmp_path / "model.gguf"
+    file.write_bytes(b"GGUF")
+    question = Question(Persona("a", "b"), "c", Codebook((Number("d", (0, 1)),)))
+    with pytest.raises(PersonaError, match=r"Local needs xllamacpp: pip install 'lpm\[personas\]'"):
+        Local(file).reply([question])
+
+
+def test_importing_lpm_brings_no_client():
+    clients = ("openai", "xllamacpp", "lpm.personas")
+    told = f"import sys, lpm; print([m for m in {clients} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -11,6 +11,7 @@ from .check import add_check
 from .compare import add_compare
 from .fit import add_fit
 from .knobs import add_params
+from .personas import add_personas
 from .population import add_population
 from .run import add_run
 from .sweep import add_sweep
@@ -42,7 +43,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"lpm {package_version()}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (add_run, add_params, add_check, add_sweep, add_compare, add_fit, add_population):
+    for add in (
+        add_run,
+        add_params,
+        add_check,
+        add_sweep,
+        add_compare,
+        add_fit,
+        add_population,
+        add_personas,
+    ):
         add(commands)
     return parser
 
