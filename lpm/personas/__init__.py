@@ -1,0 +1,26 @@
+"""Personas: a few voices whose answers, as surfaces over a situation, move many agents."""
+
+from .anchors import Anchors, choose_anchors
+from .answers import Answers, log_odds
+from .cells import Band, Cells, cells_of
+from .curves import monotone, straight
+from .rules import Rules, read_rules
+from .surface import Surface, make_surface, shares_of, surface_of
+
+__all__ = [
+    "Anchors",
+    "Answers",
+    "Band",
+    "Cells",
+    "Rules",
+    "Surface",
+    "cells_of",
+    "choose_anchors",
+    "log_odds",
+    "make_surface",
+    "monotone",
+    "read_rules",
+    "shares_of",
+    "straight",
+    "surface_of",
+]
