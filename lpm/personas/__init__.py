@@ -4,18 +4,24 @@ from .anchors import Anchors, choose_anchors
 from .answers import Answers, log_odds
 from .cells import Band, Cells, cells_of
 from .curves import monotone, straight
+from .residual import Correction, correct
 from .rules import Rules, read_rules
 from .surface import Surface, make_surface, shares_of, surface_of
+from .survey import Survey, design_effect_of
 
 __all__ = [
     "Anchors",
     "Answers",
     "Band",
     "Cells",
+    "Correction",
     "Rules",
     "Surface",
+    "Survey",
     "cells_of",
     "choose_anchors",
+    "correct",
+    "design_effect_of",
     "log_odds",
     "make_surface",
     "monotone",

@@ -30,7 +30,8 @@ def monotone(
     """Cubic pieces with a continuous slope that rise and fall only where the knots do.
 
     The slope at a knot is the weighted harmonic mean of those of the pieces on its sides, 0 where
-    they differ in sign, and that of the outer piece at an end; level beyond the ends. Source:
+    they differ in sign, and that of the outer piece at an end; level beyond the ends. As a function
+    of the knots' values it has a kink where a piece is level. Source:
     Fritsch & Butland (1984), SIAM J. Sci. Stat. Comput. 5, in the weights of Brodlie.
     """
     at, x = _interval(knots, x)
