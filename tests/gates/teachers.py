@@ -13,12 +13,12 @@ CELL = np.stack(np.meshgrid(*map(np.arange, BANDS), indexing="ij"), -1).reshape(
 CELLS = len(CELL)
 KNOTS = {"prevalence": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)}
 LEVEL = np.sqrt(np.array(KNOTS["prevalence"]))
-PEOPLE = 100_000
+PEOPLE = 400_000  # So that 2 % are 8,000 answers.
 OLDEST = CELL[:, 0] == BANDS[0] - 1
 AGE, INCOME, HOME, WORK = ((CELL[:, i] / (n - 1) - 0.5) for i, n in enumerate(BANDS))
-# What the correction may use: the attributes as numbers, and a mark of the oldest.
-FEATURES = np.column_stack([CELL, OLDEST]).astype(float)
 GROUPS = [np.ones(CELLS, bool)] + [CELL[:, i] == b for i, n in enumerate(BANDS) for b in range(n)]
+# What the correction may use: attributes as numbers, and their bands; no mark of who is off.
+FEATURES = np.column_stack([CELL, *GROUPS[1:]]).astype(float)
 
 
 @dataclass
