@@ -10,6 +10,7 @@ from .rules import Rules, read_rules
 from .spread import Spread, spread_out
 from .surface import Surface, make_surface, shares_of, surface_of
 from .survey import Survey, design_effect_of
+from .within import fit_persistence, leaning
 
 __all__ = [
     "Anchors",
@@ -26,7 +27,9 @@ __all__ = [
     "choose_anchors",
     "correct",
     "design_effect_of",
+    "fit_persistence",
     "hashed_words",
+    "leaning",
     "log_odds",
     "make_surface",
     "monotone",
