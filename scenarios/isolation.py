@@ -14,6 +14,7 @@ After the archetypes of AgentTorch (Chopra et al. 2024, arXiv:2409.10568).
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 
 import lpm
@@ -100,6 +101,8 @@ def by_rules(cells: personas.Cells) -> personas.Surface:
 def start(panel: Panel) -> Callable[..., State]:
     def init(population: Population, params: Params, draw: Draw) -> State:
         cells = personas.cells_of(population, PERSONAS)
+        with jax.ensure_compile_time_eval():  # The panel answers once, in numbers.
+            answered = panel(cells)
         infectious = draw.bernoulli(params.seeded, "agent")
         band = jnp.searchsorted(jnp.array(EDGES[1:]), population["age"], side="right")
         share = jnp.sum(infectious, where=population.alive) / lpm.count(population.alive)
@@ -108,7 +111,7 @@ def start(panel: Panel) -> Callable[..., State]:
             household=population.groups("household_id"),
             team=population.groups("workplace_id"),
             everyone=lpm.Mixing(jnp.where(population.alive, band, -1), _CONTACTS),
-            panel=panel(cells),
+            panel=answered,
             cell=cells.cell_of,
             susceptible=1 - infectious,
             infectious=infectious,

@@ -1,5 +1,7 @@
 """People of a cell differ: who acts again is who acted before, while the cell's share stays."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtr, ndtri
@@ -60,7 +62,7 @@ def fit_persistence(
     seen = float((a * b).sum())
 
     def excess(persistence: float) -> float:
-        covariance = np.array([[1, persistence], [persistence, 1]])
+        covariance: Any = np.array([[1, persistence], [persistence, 1]])
         together = np.atleast_1d(multivariate_normal(np.zeros(2), covariance).cdf(levels))
         return float(count @ together) - seen
 

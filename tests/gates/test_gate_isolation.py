@@ -7,6 +7,7 @@ import pytest
 
 import lpm
 from lpm import personas
+from lpm.fitting import Normal, Series
 from scenarios.isolation import KNOTS, PERSONAS, STAY, answered_by, by_rules, scenario
 
 pytestmark = pytest.mark.gate
@@ -132,15 +133,19 @@ def test_memory_does_not_grow_with_days_or_cells(million, report):
     assert long < short + 1
 
 
-def test_the_whole_run_passes_check_gradient_by_payment(report):
-    """Coin tosses included: straight-through against differences with common random numbers."""
-    town = lpm.Population.toy(3_000, seed=2)
+@pytest.mark.parametrize("estimator", ["lineage", "straight_through"])
+def test_the_whole_run_is_checked_by_payment(estimator, report):
+    """Coin tosses included: lineage is with the differences; the control, which is not, is caught.
+
+    Straight-through carries a person's share where a person is or is not infected, and is some
+    twenty times too large here. At this size the check of lineage may stay undecided.
+    """
     checked = lpm.check_gradient(
         scenario,
-        town,
+        lpm.Population.toy(2_000, seed=2),
         lambda run: run.observed["attack_rate"][-1],
         keys=jax.random.split(jax.random.key(0), 40),
-        estimator="straight_through",
+        estimator=estimator,
         of="policy",
         fields=["payment"],
         params=scenario.params.replace(seeded=0.02),
@@ -149,6 +154,41 @@ def test_the_whole_run_passes_check_gradient_by_payment(report):
         step=0.5,
     )
     row = checked.table.to_dicts()[0]
-    report("straight through", row["estimate"], row["crn"])
-    assert checked.passed is not False, str(checked)
-    assert abs(row["z"]) < 3
+    report(estimator, row["estimate"], row["crn"])
+    if estimator == "lineage":
+        assert checked.passed is not False, str(checked)
+        assert abs(row["z"]) < 3
+        assert row["crn"] < -4 * row["crn_standard_error"]
+    else:
+        assert checked.passed is False
+
+
+def test_outcomes_correct_a_panel_through_calibrate(report):
+    """A panel that is 0.8 too willing, found from the share of the infected who stay at home."""
+    town = lpm.Population.toy(5_000, seed=7)
+    base = scenario.params.replace(seeded=0.03)
+    keys = jax.random.split(jax.random.key(3), 4)
+    true = lpm.ensemble(
+        scenario,
+        town,
+        keys=jax.random.split(jax.random.key(4), 4),
+        params=base.replace(shift=-0.8),
+        steps=40,
+    )
+    seen = np.asarray(true.observed["isolated"]).mean(axis=0)
+    fit = lpm.calibrate(
+        scenario,
+        town,
+        Series("isolated", seen, noise=Normal(0.03)),
+        keys=keys,
+        fields=["shift"],
+        params=base,
+        steps=40,
+        budget=120,
+        starts=1,
+        progress=False,
+    )
+    found = float(fit.params.shift)
+    report("shift of the panel", found, -0.8)
+    # In a town of 1,500 luck moved it to -1.12; in 5,000 its error is half of that.
+    assert found == pytest.approx(-0.8, abs=0.3)
