@@ -67,8 +67,9 @@ def corrected(cells: personas.Cells) -> personas.Surface:
     stay = rng.binomial(each, chance)
     counts = np.stack([each - stay, stay], axis=-1).astype(float)
     survey = personas.Survey(counts.reshape(len(cells), *SHAPE, 2))
-    found = personas.correct(panel, survey, personas.attributes(cells), weights=cells.weight)
-    return found.surface
+    # A constant and a direction for each variable of the situation.
+    known, rank = personas.attributes(cells), 1 + len(KNOTS)
+    return personas.correct(panel, survey, known, rank=rank, weights=cells.weight).surface
 
 
 def ask(
@@ -97,9 +98,10 @@ def compare(agents: int, runs: int, seed: int) -> list[dict[str, object]]:
     town = scenario.population(agents, seed=seed)
     keys = jax.random.split(jax.random.key(seed), runs)
     rows: list[dict[str, object]] = []
-    for name, panel in PANELS.items():
+    for name, panel in {"nobody told": by_rules, **PANELS}.items():
         model = answered_by(panel)
-        paid = model.params.replace(payment=np.array([0.5, 0.0, 1.0], np.float32))
+        told = {"told": 0.0} if name == "nobody told" else {}
+        paid = model.params.replace(payment=np.array([0.5, 0.0, 1.0], np.float32), **told)
         seen = lpm.ensemble(model, town, keys=keys, params=paid).observed
         attack, prevalence = (np.asarray(seen[x]) for x in ("attack_rate", "prevalence"))
         ends = attack[..., -1]

@@ -188,7 +188,11 @@ def test_outcomes_correct_a_panel_through_calibrate(report):
         starts=1,
         progress=False,
     )
-    found = float(fit.params.shift)
+    row = fit.table.to_dicts()[0]
+    found, error = row["estimate"], row["standard_error"]
     report("shift of the panel", found, -0.8)
-    # In a town of 1,500 luck moved it to -1.12; in 5,000 its error is half of that.
-    assert found == pytest.approx(-0.8, abs=0.3)
+    report("its error", error)
+    # Chance of a right fit to fail: 1 in 370, with errors that hold the luck of the run behind.
+    assert abs(found + 0.8) < 3 * error
+    assert error < 0.4
+    assert found < -3 * error  # no shift at all is refused
