@@ -5,7 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from lpm.personas import Answers, Surface, Survey, surface_of
+from lpm.personas import (
+    Answers,
+    Band,
+    Cells,
+    Surface,
+    Survey,
+    choose_anchors,
+    make_surface,
+    spread_out,
+    surface_of,
+)
 from lpm.population.seeds import Generator, generator
 
 BANDS = (5, 4, 3, 2)  # age, income, size of the home, work
@@ -62,6 +72,25 @@ def elicit(here: Town, told: Float[np.ndarray, "cell knot"]) -> Surface:
     share = np.round(100 / (1 + np.exp(-replicates))) / 100
     values = np.stack([1 - share, share], axis=-1)[:, :, :, None]
     return surface_of(Answers(KNOTS, ("go out", "stay"), values))
+
+
+def elicit_few(here: Town, told: Float[np.ndarray, "cell knot"]) -> Surface:
+    """48 anchors are asked; ridge regression foretells the other 72 cells."""
+    bands = [
+        Band(
+            name,
+            name,
+            tuple(map(float, range(1, count))),
+            tuple(f"{name} {b}." for b in range(count)),
+        )
+        for name, count in zip(("age", "income", "home", "work"), BANDS, strict=True)
+    ]
+    values, nobody = CELL.astype(float), np.arange(CELLS)
+    cells = Cells(tuple(bands), CELL, values, here.weight, nobody, 0.0)
+    anchors = choose_anchors(cells, 48, seed=1)
+    whole = elicit(here, told)
+    asked = make_surface(whole.mean[anchors.cell], whole.spread[anchors.cell], KNOTS, whole.actions)
+    return spread_out(asked, anchors, cells).surface
 
 
 def ask_people(here: Town, share: float) -> tuple[Survey, np.ndarray]:
