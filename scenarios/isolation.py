@@ -25,7 +25,7 @@ EDGES = (0, 20, 40, 60, 75)  # First years of the bands that meet.
 _CONTACTS = contact_matrix("community", bands=EDGES)
 KNOTS = {
     "prevalence": (0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
-    "trend": (-2.0, 0.0, 2.0),
+    "trend": (-3.0, 0.0, 3.0),
     "payment": (0.0, 0.25, 0.5, 0.75, 1.0),
 }
 STAY = "stay at home"
