@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from ..personas import Spent
-from ..personas.answers import weight_share
+from ..personas.interview import weight_share
 
 
 def by_model(frame: pl.DataFrame) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..errors import PersonaError
 from ..personas import (
-    Answers,
+    Interview,
     Provenance,
     Replay,
     Respondent,
@@ -188,7 +188,7 @@ def _show_shifts(
     console: Console,
     sheet: Sheet,
     respondent: Respondent,
-    answers: Answers,
+    answers: Interview,
     neutral: str,
     path: Path,
 ) -> None:
@@ -232,7 +232,7 @@ def _bar() -> Iterator[Callable[[Sofar], None]]:
         yield told
 
 
-def _show(console: Console, answers: Answers, out: Path | None) -> None:
+def _show(console: Console, answers: Interview, out: Path | None) -> None:
     frame = answers.frame()
     plain = frame.drop("event")
     rows = [strings(row) for row in plain.head(_ROWS).iter_rows(named=True)]

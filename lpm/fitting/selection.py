@@ -27,7 +27,7 @@ class Only:
     """
 
     elements: Sequence[int]
-    values: Sequence[float | int]
+    values: Sequence[float | int] | np.ndarray
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "elements", tuple(int(i) for i in self.elements))

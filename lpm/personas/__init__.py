@@ -2,29 +2,96 @@
 
 Asking: a `Question` goes to a `Respondent` through `ask`, within a `Budget`, every attempt in a
 transcript. Nothing is made up: what cannot be used is an error, or a fallback that was chosen.
+
+Using: `Answers` of the anchors of census `Cells` make a `Surface` over a situation, spread to all
+cells and corrected by a survey, from which every agent reads the share that fits its cell.
 """
 
-from .answers import Answers as Answers, Fallback as Fallback
-from .asking import Sofar as Sofar, ask as ask
-from .attempts import Retries as Retries
-from .budget import Budget as Budget, Price as Price, Spent as Spent
-from .codebook import Codebook as Codebook, Failure as Failure, Number as Number
-from .planning import Plan as Plan, plan as plan
-from .probing import Probe as Probe, probe as probe
-from .question import Persona as Persona, Question as Question, Settings as Settings
-from .replay import Replay as Replay
-from .replies import (
-    About as About,
-    Fault as Fault,
-    Provenance as Provenance,
-    Reply as Reply,
-    Respondent as Respondent,
-)
-from .respondents import Http as Http, Local as Local
-from .sheets import Sheet as Sheet, make_respondent as make_respondent, read_sheet as read_sheet
-from .shifts import Shifts as Shifts, measure_shifts as measure_shifts
-from .transcripts import (
-    attempts_frame as attempts_frame,
-    read_transcript as read_transcript,
-    total_spent as total_spent,
-)
+from .anchors import Anchors, choose_anchors
+from .answers import Answers, log_odds
+from .asking import Sofar, ask
+from .attempts import Retries
+from .budget import Budget, Price, Spent
+from .cells import Band, Cells, cells_of
+from .codebook import Codebook, Failure, Number
+from .curves import monotone, straight
+from .features import attributes, hashed_words, pairs
+from .interview import Fallback, Interview
+from .planning import Plan, plan
+from .probing import Probe, probe
+from .question import Persona, Question, Settings
+from .replay import Replay
+from .replies import About, Fault, Provenance, Reply, Respondent
+from .residual import Correction, correct
+from .respondents import Http, Local
+from .rules import Rules, read_rules
+from .sheets import Sheet, make_respondent, read_sheet
+from .shifts import Shifts, measure_shifts
+from .spread import Spread, spread_out
+from .surface import Surface, make_surface, shares_of, surface_of
+from .survey import Survey, design_effect_of
+from .transcripts import attempts_frame, read_transcript, total_spent
+from .within import fit_persistence, leaning
+
+__all__ = [
+    "About",
+    "Anchors",
+    "Answers",
+    "Band",
+    "Budget",
+    "Cells",
+    "Codebook",
+    "Correction",
+    "Failure",
+    "Fallback",
+    "Fault",
+    "Http",
+    "Interview",
+    "Local",
+    "Number",
+    "Persona",
+    "Plan",
+    "Price",
+    "Probe",
+    "Provenance",
+    "Question",
+    "Replay",
+    "Reply",
+    "Respondent",
+    "Retries",
+    "Rules",
+    "Settings",
+    "Sheet",
+    "Shifts",
+    "Sofar",
+    "Spent",
+    "Spread",
+    "Surface",
+    "Survey",
+    "ask",
+    "attempts_frame",
+    "attributes",
+    "cells_of",
+    "choose_anchors",
+    "correct",
+    "design_effect_of",
+    "fit_persistence",
+    "hashed_words",
+    "leaning",
+    "log_odds",
+    "make_respondent",
+    "make_surface",
+    "measure_shifts",
+    "monotone",
+    "pairs",
+    "plan",
+    "probe",
+    "read_rules",
+    "read_sheet",
+    "read_transcript",
+    "shares_of",
+    "spread_out",
+    "straight",
+    "surface_of",
+    "total_spent",
+]

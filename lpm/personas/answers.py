@@ -1,121 +1,117 @@
-"""What was answered, by whom, and what stands in where nothing usable came back."""
+"""Answers as numbers: shares of actions, or a bounded number, by persona, level and wording."""
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
-from ..errors import PersonaError, unknown
-from .budget import Spent
-from .codebook import RejectedError
-from .question import Question
-from .replies import About, Provenance
+from ..errors import PersonaError
 
-
-@dataclass(frozen=True)
-class Fallback:
-    """What to take where no usable answer came, chosen by name.
-
-    Attributes:
-        answer: numbers for a question, as its codebook wants them.
-        most_share: of the people, by the personas' weights, that it may touch.
-    """
-
-    answer: Callable[[Question], Mapping[str, float]]
-    most_share: float = 0.05
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.most_share) and 0 <= self.most_share <= 1):
-            raise PersonaError(f"most_share = {self.most_share} must lie in [0, 1]")
-
-    def fill(self, question: Question) -> dict[str, float]:
-        """Its answer, held to the codebook like any other.
-
-        Raises:
-            PersonaError: it is no answer.
-        """
-        try:
-            return question.codebook.check(self.answer(question))
-        except RejectedError as error:
-            raise PersonaError(f"the fallback for {question.persona.name!r}: {error}") from error
+_SUM_SLACK = 1e-3
+OUT_OF = 100.0  # "Of 100 people like you": the resolution of an answer in whole people.
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers to all questions of a round.
+    """What a panel answered about one question.
+
+    `values` has the axes persona, then one for each variable of the situation, then paraphrase,
+    option order and action: shares of the declared actions that sum to 1, in the declared order of
+    actions whatever the order they were offered in. With `bounds` there is one "action": a number.
 
     Attributes:
-        questions: as asked.
-        values: by name, one mapping for each question.
-        codes: where each came from.
-        failures: replies in this round that could not be used, by kind.
-        spent: by the transcript as a whole.
-        about: who answered.
+        knots: levels of each variable of the situation that were asked about, rising.
+        actions: names, at least two; or the name of the number.
+        values: [persona, *knot, paraphrase, order, action].
+        bounds: of the number; `None` for shares.
+
+    Raises:
+        PersonaError: a shape that does not fit, knots that do not rise, an answer that is missing,
+            not finite or outside its bounds, or shares that do not sum to 1; says which.
     """
 
-    questions: tuple[Question, ...]
-    values: tuple[Mapping[str, float], ...]
-    codes: tuple[Provenance, ...]
-    failures: Mapping[str, int]
-    spent: Spent
-    about: About
+    knots: Mapping[str, Sequence[float]]
+    actions: tuple[str, ...]
+    values: Float[np.ndarray, "persona *knot paraphrase order action"]
+    bounds: tuple[float, float] | None = None
 
-    def array(self, name: str) -> Float[np.ndarray, " question"]:
-        """One number of every answer.
-
-        Raises:
-            PersonaError: an answer has no number of that name.
-        """
-        for values in self.values:
-            if name not in values:
-                raise PersonaError(unknown("the answer", "number", [name], values))
-        return np.array([values[name] for values in self.values], np.float64)
+    def __post_init__(self) -> None:
+        _check_knots(self.knots)
+        wanted = len(self.actions) > 1 if self.bounds is None else len(self.actions) == 1
+        if not wanted:
+            raise PersonaError(
+                f"actions = {list(self.actions)}; give two or more, or one name with bounds"
+            )
+        levels = tuple(len(levels) for levels in self.knots.values())
+        shape = self.values.shape
+        fits = len(shape) == len(levels) + 4 and shape[1 : 1 + len(levels)] == levels
+        if not fits or shape[-1] != len(self.actions) or 0 in shape:
+            raise PersonaError(
+                f"answers have shape {list(shape)}; wanted [persona, {', '.join(self.knots)}, "
+                f"paraphrase, order, action] with {list(levels)} levels and "
+                f"{len(self.actions)} actions"
+            )
+        _check_values(self)
 
     @property
-    def provenance(self) -> UInt8[np.ndarray, " question"]:
-        """Code of each question, as in `Provenance`."""
-        return np.array(self.codes, np.uint8)
-
-    def frame(self) -> pl.DataFrame:
-        """One row per question: persona, weight, repeat, situation, answer and provenance."""
-        rows = [
-            {
-                "persona": q.persona.name,
-                "weight": q.persona.weight,
-                **{f"in_{name}": float(value) for name, value in q.values.items()},
-                "event": q.event,
-                "repeat": q.repeat,
-                **values,
-                "provenance": code.name.lower(),
-            }
-            for q, values, code in zip(self.questions, self.values, self.codes, strict=True)
-        ]
-        return pl.DataFrame(rows, infer_schema_length=None)
-
-    def by_persona(self) -> dict[str, Provenance]:
-        """Code of each persona: a fallback anywhere makes it one."""
-        found: dict[str, Provenance] = {}
-        for question, code in zip(self.questions, self.codes, strict=True):
-            name = question.persona.name
-            found[name] = max(code, found.get(name, Provenance.NONE))
-        return found
-
-    def shares(self) -> dict[str, float]:
-        """Share of the people whose behaviour comes from each source, by the personas' weights."""
-        codes = self.by_persona()
-        weights = {q.persona.name: q.persona.weight for q in self.questions}
-        return {
-            code.name.lower(): weight_share([n for n, c in codes.items() if c == code], weights)
-            for code in sorted(set(codes.values()))
-        }
+    def replicates(self) -> int:
+        """Paraphrases times orders."""
+        return self.values.shape[-3] * self.values.shape[-2]
 
 
-def weight_share(some: Iterable[str], weights: Mapping[str, float]) -> float:
-    """Share of the people that personas of these names stand for; without weights all are alike."""
-    total, names = math.fsum(weights.values()), set(some)
-    if total == 0:
-        return len(names) / len(weights)
-    return math.fsum(w for name, w in weights.items() if name in names) / total
+def log_odds(
+    answers: Answers, *, out_of: float = OUT_OF
+) -> Float[np.ndarray, "persona *knot paraphrase order odds"]:
+    """Answers on the log-odds scale: of each action but the first against the first.
+
+    Half a person is added to every action (Jeffreys), so that "none of 100" stays finite; a number
+    within bounds is treated as the share of the way from the lower to the upper.
+
+    Args:
+        answers: of a panel.
+        out_of: how many people an answer speaks of; infinite leaves shares as they are.
+
+    Raises:
+        PersonaError: a share of 0 with `out_of` infinite.
+    """
+    shares = answers.values.astype(np.float64)
+    if answers.bounds is not None:
+        low, high = answers.bounds
+        way = (shares - low) / (high - low)
+        shares = np.concatenate([1 - way, way], axis=-1)
+    if np.isfinite(out_of):
+        shares = (shares * out_of + 0.5) / (out_of + 0.5 * shares.shape[-1])
+    elif (shares <= 0).any():
+        raise PersonaError("a share of 0 has no log-odds; give out_of, the people in an answer")
+    logs = np.log(shares)
+    return logs[..., 1:] - logs[..., :1]
+
+
+def _check_knots(knots: Mapping[str, Sequence[float]]) -> None:
+    if not knots:
+        raise PersonaError("a question needs at least one variable of the situation")
+    for name, levels in knots.items():
+        steps = np.diff(np.asarray(levels, np.float64))
+        if len(levels) < 2 or not (steps > 0).all():
+            raise PersonaError(f"knots of {name!r} are {list(levels)}; give two or more, rising")
+
+
+def _check_values(answers: Answers) -> None:
+    values = answers.values
+    low, high = answers.bounds or (0.0, 1.0)
+    wrong = ~np.isfinite(values) | (values < low) | (values > high)
+    if wrong.any():
+        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise PersonaError(
+            f"the answer of persona {at[0]} at {list(at[1:])} is {values[at]}, "
+            f"outside [{low:g}, {high:g}]"
+        )
+    if answers.bounds is None:
+        off = np.abs(values.sum(axis=-1) - 1)
+        if off.max() > _SUM_SLACK:
+            at = tuple(int(i) for i in np.unravel_index(off.argmax(), off.shape))
+            raise PersonaError(
+                f"the shares of persona {at[0]} at {list(at[1:])} sum to "
+                f"{values[at].sum():.4g}, not to 1"
+            )

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import PersonaError, listing
-from .answers import Answers, Fallback, weight_share
 from .attempts import Asker, Outcome, Retries
 from .budget import Budget, Ledger, Spent
 from .codebook import Failure
+from .interview import Fallback, Interview, weight_share
 from .question import Question
 from .replies import Provenance, Respondent
 from .transcripts import Transcript
@@ -36,7 +36,7 @@ def ask(
     retries: Retries | None = None,
     fallback: Fallback | None = None,
     progress: Callable[[Sofar], None] | None = None,
-) -> Answers:
+) -> Interview:
     """Answers to all questions, or an error: nothing is made up.
 
     What the transcript has already is not asked again, so a run that broke off is resumed by the
@@ -83,7 +83,7 @@ class _Round:
             self.people.setdefault(key, set()).add(question.persona.name)
         self.total = len(self.people)
 
-    def run(self) -> Answers:
+    def run(self) -> Interview:
         first = dict(zip(reversed(self.keys), reversed(self.questions), strict=True))
         todo = {key: first[key] for key in dict.fromkeys(self.keys)}  # In order, each once.
         for key in todo:
@@ -135,7 +135,7 @@ class _Round:
             spent, failures = self.asker.ledger.spent, dict(self.asker.failures)
             self.progress(Sofar(len(self.outcomes), self.total, spent, failures))
 
-    def _answers(self) -> Answers:
+    def _answers(self) -> Interview:
         bad = {k: o for k, o in self.outcomes.items() if o.failure is not None}
         if bad and not self._bearable():
             raise PersonaError(self._refuse(bad))
@@ -151,7 +151,7 @@ class _Round:
         for key, outcome in bad.items():
             if outcome.failure is Failure.BUDGET:  # So that a replay knows why there is nothing.
                 self.asker.record_unasked(self.questions[self.keys.index(key)], key, outcome)
-        return Answers(
+        return Interview(
             self.questions,
             tuple(values),
             tuple(codes),

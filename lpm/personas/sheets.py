@@ -42,10 +42,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import PersonaError, listing, unknown
-from .answers import Fallback
 from .attempts import Retries
 from .budget import Budget, Price
 from .codebook import Codebook, Number
+from .interview import Fallback
 from .question import Persona, Question, Settings
 from .replay import Replay
 from .replies import Respondent

@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ..errors import PersonaError
-from .answers import Answers
 from .asking import ask
 from .codebook import Codebook
+from .interview import Interview
 from .question import Question
 from .replies import Respondent
 
@@ -47,7 +47,7 @@ class Shifts:
     kept: Float[np.ndarray, "question number"]
     values: Float[np.ndarray, "question number"]
     most: float
-    answers: tuple[Answers, Answers]
+    answers: tuple[Interview, Interview]
 
     @property
     def limited(self) -> Bool[np.ndarray, " question"]:
@@ -138,7 +138,7 @@ def draw_back(
     return at(low)[: len(before)]
 
 
-def _half(both: Answers, first: int, last: int) -> Answers:
+def _half(both: Interview, first: int, last: int) -> Interview:
     part = slice(first, last)
     return replace(
         both, questions=both.questions[part], values=both.values[part], codes=both.codes[part]
@@ -152,7 +152,7 @@ def _groups(book: Codebook) -> list[list[int]]:
     return grouped + [[place] for place in range(len(book.names)) if place not in inside]
 
 
-def _shares(book: Codebook, answers: Answers) -> Float[np.ndarray, "question number"]:
+def _shares(book: Codebook, answers: Interview) -> Float[np.ndarray, "question number"]:
     """Every number as a probability strictly between 0 and 1."""
     table = np.stack([answers.array(name) for name in book.names], axis=1)
     shares = np.empty_like(table)

@@ -17,6 +17,7 @@ FOLDER = Path(__file__).parent
 CHANGES = {
     "covid": {"seeded": 0.02},
     "epidemic": {"seeded": 0.02, "vaccine_start": 5},
+    "isolation": {"seeded": 0.02},
     "winter": {"seeded": 0.1, "closure_start": 10, "severity": [0.3] * 5},
 }  # Enough to see within 20 days.
 
