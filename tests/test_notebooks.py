@@ -9,15 +9,26 @@ import nbformat
 import pytest
 
 NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
+SLOW = "03_fitting"  # It fits a city, which takes minutes of two cores.
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.gate] if path.stem == SLOW else [], id=path.stem)
+        for path in NOTEBOOKS
+    ],
+)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client", "ignore:.*unclosed.*")
 def test_a_notebook_runs(path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.getcwd())
     monkeypatch.setenv("LPM_WORKERS", "5000")
     notebook = nbformat.read(path, as_version=4)
     nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+
+
+def test_the_slow_one_is_there():
+    assert SLOW in [path.stem for path in NOTEBOOKS]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
