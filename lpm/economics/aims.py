@@ -17,7 +17,7 @@ from ..axes import Array, Number, Scalar
 from ..errors import DataError
 from .response import Response
 from .sums import total
-from .welfare import inverse_income
+from .welfare import inverse_income, rawlsian, worst_off
 
 
 class Felt(NamedTuple):
@@ -81,6 +81,7 @@ class ParetoWeights(Aim):
 
     def __call__(self, felt: Felt) -> Scalar:
         """Weighted mean of utility."""
+        # Not by shares of heads: rounding them first costs the gradient a digit.
         heads = felt.heads * self.cared
         return total(heads * felt.utility) / total(heads)
 
@@ -155,19 +156,11 @@ class Rawlsian(Aim):
 
     def __call__(self, felt: Felt) -> Scalar:
         """Mean utility of the worst off; who they are is taken as given by a derivative."""
-        counted = self._counted(felt)
-        return total(counted * felt.utility) / total(counted)
+        return rawlsian(felt.utility, felt.heads, None, self.share)
 
     def weights(self, felt: Felt) -> Float[Array, " agent"]:
         """1 / share for the worst off, 0 for others."""
-        counted, heads = self._counted(felt), felt.heads
+        heads = felt.heads
+        counted = worst_off(felt.utility, heads, None, self.share)
         safe = jnp.where(heads > 0, heads, 1.0)
         return jnp.where(heads > 0, counted / safe, 0.0) * total(heads) / total(counted)
-
-    def _counted(self, felt: Felt) -> Any:
-        heads, utility = felt.heads, felt.utility
-        order = jnp.argsort(jnp.where(heads > 0, jax.lax.stop_gradient(utility), jnp.inf))
-        people = heads[order] / total(heads)
-        before = jnp.cumsum(people) - people
-        counted = jnp.clip(self.share - before, 0, people)
-        return jnp.zeros_like(people).at[order].set(counted)

@@ -55,7 +55,8 @@ def plan(
         starts: how many, or the numbers of the design to start from.
         bandwidth: of the correction for jumps, in log income; see `respond`.
         scout: workers among whom starts are compared.
-        errors: whether to work out standard errors; of groups where working has a fixed cost.
+        errors: whether to work out standard errors. Where working has a fixed cost they are those
+            of ten groups, and nan for fewer than 1,000 workers.
 
     Raises:
         DataError: weights of another number of workers, starts that do not fit, welfare that is not
@@ -114,11 +115,10 @@ def _solve(problem: Problem, starts: int | Sequence[Any], scout: int, errors: bo
     scale = float(np.linalg.norm(look(first[0])[1]))
     here = look(peak.values)
     spread = np.full(design.size, np.nan)
-    groups = problem.workers.fixed_cost is not None and problem.workers.size >= _GROUPED
-    if errors and groups:
-        spread = group_errors(problem, peak, *limits)
-    elif errors:
+    if errors and problem.workers.fixed_cost is None:
         spread = sampling_errors(problem, peak, here[3] if limits[2] else None)
+    elif errors and problem.workers.size >= _GROUPED:
+        spread = group_errors(problem, peak, *limits)
     return _told(problem, peak, here, scale, ends, worth, spread)
 
 

@@ -83,7 +83,8 @@ def logit(
 ) -> Election:
     """Everybody votes at random, the likelier for a platform the better he fares; expected votes.
 
-    Probabilities are those of utility plus `noise` times a Gumbel variate, in units of income.
+    Probabilities are those of utility plus `noise` (positive) times a Gumbel variate, in units of
+    income.
     They have derivatives, unlike votes. For votes that are cast, draw the variates, and let the
     sums run in `plurality`. Source: McFadden (1974).
     """

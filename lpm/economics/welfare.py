@@ -63,15 +63,27 @@ def rawlsian(
     The group is who they are at the present policy; a gradient takes its members as given, which is
     right to first order.
     """
+    counted = worst_off(utility, weight, where, share)
+    values = jnp.where(counted > 0, utility, 0.0)
+    return total(counted * values) / total(counted)
+
+
+def worst_off(
+    utility: Float[Array, " agent"],
+    weight: _Weights = None,
+    where: _Mask = None,
+    share: Number = 0.01,
+) -> Float[Array, " agent"]:
+    """The share of all heads that each agent stands for among the worst-off `share`; 0 for others.
+
+    Of people with the same utility at the border, each counts in part.
+    """
     heads = head_shares(utility, weight, where)
     held = jax.lax.stop_gradient(utility)
     last = _quantile(held, heads, share)
     below, there = jnp.where(held < last, heads, 0.0), jnp.where(held == last, heads, 0.0)
-    # Of people with the same utility at the border, each counts in part.
     room, level = share - total(below), total(there)
-    counted = below + there * jnp.clip(room / jnp.where(level > 0, level, 1.0), 0, 1)
-    values = jnp.where(counted > 0, utility, 0.0)
-    return total(counted * values) / total(counted)
+    return below + there * jnp.clip(room / jnp.where(level > 0, level, 1.0), 0, 1)
 
 
 def _quantile(x: Float[Array, " agent"], heads: Float[Array, " agent"], share: Number) -> Scalar:

@@ -156,7 +156,7 @@ def judge(
     with np.errstate(divide="ignore", invalid="ignore"):
         variances = projected[:, 1:].var(axis=0) / truth.var(axis=0)
         work = float(np.mean(variances)) * cost / (2 * len(z) * objective.worlds)
-    ratio = float(projected[:, 0].mean() / reference[:, 0].mean())
+        ratio = float(projected[:, 0].mean() / reference[:, 0].mean())
     return Verdict(label, (ratio, float(low[0]), float(high[0])), float(error), work, cost)
 
 

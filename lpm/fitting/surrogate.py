@@ -102,7 +102,8 @@ def propose(
     """
     chosen: list[np.ndarray] = []
     for _ in range(count):
-        pool = np.clip(_candidates(found, rng), low, high)
+        good = found.x[np.argsort(found.mean(found.x))[:_TOP]]
+        pool = np.clip(_around(good, rng, few=True), low, high)
         mean, spread = found.mean(pool), found.spread(pool)
         gap = found.mean(found.x).min() - mean
         hope = gap * norm.cdf(gap / spread) + spread * norm.pdf(gap / spread)
@@ -123,21 +124,21 @@ def best_of(
     pool = found.x
     for _ in range(3):
         near = pool[np.argsort(found.mean(pool))[:_TOP]]
-        step = rng.choice(_NEAR, (_AROUND, 1)) * rng.standard_normal((_AROUND, near.shape[1]))
-        moved = near[rng.integers(len(near), size=_AROUND)] + step
-        pool = np.concatenate([near, np.clip(moved, low, high)])
+        pool = np.concatenate([near, np.clip(_around(near, rng), low, high)])
     order = np.argsort(found.mean(pool))
     known = found.x[np.argsort(found.mean(found.x))[: count // 2]]
     return np.concatenate([pool[order[: count - len(known)]], known])
 
 
-def _candidates(found: Surrogate, rng: Generator) -> Float[np.ndarray, "candidate element"]:
-    best = found.x[np.argsort(found.mean(found.x))[:_TOP]]
-    size = best.shape[1]
+def _around(
+    good: Float[np.ndarray, "good element"], rng: Generator, few: bool = False
+) -> Float[np.ndarray, "candidate element"]:
+    """Points near good ones; with `few`, half of them moved in a few elements only."""
+    size = good.shape[1]
     step = rng.choice(_NEAR, (_AROUND, 1)) * rng.standard_normal((_AROUND, size))
-    # Half of them move in a few elements only.
-    step[::2] *= rng.uniform(size=(len(step[::2]), size)) < max(3 / size, 0.2)
-    return best[rng.integers(len(best), size=_AROUND)] + step
+    if few:
+        step[::2] *= rng.uniform(size=(len(step[::2]), size)) < max(3 / size, 0.2)
+    return good[rng.integers(len(good), size=_AROUND)] + step
 
 
 def _believe(found: Surrogate, x: Float[np.ndarray, "1 element"]) -> Surrogate:
