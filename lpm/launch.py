@@ -151,6 +151,9 @@ def start_scored(
             name: jax.device_put(x, sharding) if x.shape[:1] == (rows,) else x
             for name, x in arrays.items()
         }
+    if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((params, key))):
+        # In a jit of the caller the people are constants, which XLA would fold for minutes.
+        arrays = jax.lax.optimization_barrier(arrays)
     signature = ("start", scenario.init, plan, jax.tree.structure(params))
     if signature not in population.compiled:
         population.compiled[signature] = _prepare(scenario, population, plan, params, key, arrays)
