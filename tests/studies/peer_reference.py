@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaln, logsumexp
-from scipy.stats import multivariate_normal, multivariate_t
+from scipy.special import gammaln
+from scipy.stats import multivariate_t
 
 from lpm.fitting.chance import generator_for
 from lpm.population import contact_matrix
@@ -105,7 +105,7 @@ def refer(
     seen: list[tuple[np.ndarray, np.ndarray, float]] = []
     weights, points = np.ones(1), centre[None]
     for count, particles in rounds:
-        proposal = multivariate_t(loc=centre, shape=spread, df=5)  # pyright: ignore[reportArgumentType]
+        proposal = _law(centre, spread, 5)
         points = _draw(proposal, problem, count, rng)
         logs = np.array([law(point, counts, particles, rng) for point in points])
         seen.append((points, logs, float(particles)))
@@ -125,7 +125,7 @@ def refer(
         worth = float(1 / (weights**2).sum())
     else:
         centre, spread, error = _parabola(seen[-2:], centre, spread / 1.5, rng)
-        inside = _draw(multivariate_normal(mean=centre, cov=spread), problem, 20_000, rng)
+        inside = _draw(_law(centre, spread, np.inf), problem, 20_000, rng)
         mean, deviation, worth = inside.mean(axis=0), inside.std(axis=0), None
     return {
         "mean": mean.tolist(),
@@ -178,6 +178,11 @@ def _parabola(
     return centre + scale @ step, scale @ inverse @ scale.T, error
 
 
+def _law(centre: np.ndarray, spread: np.ndarray, freedom: float) -> Any:
+    """A multivariate t-law; with infinite freedom the normal one."""
+    return multivariate_t(loc=centre, shape=spread, df=freedom)  # pyright: ignore[reportArgumentType]
+
+
 def _draw(proposal: Any, problem: Problem, count: int, rng: Any) -> np.ndarray:
     """Points of the proposal inside the priors; what falls outside has no weight anyway."""
     found = np.zeros((0, len(problem.fields)))
@@ -192,7 +197,7 @@ def _tempered(logs: np.ndarray, least: float) -> tuple[np.ndarray, float]:
     """Weights to the highest power, at most 1, at which they are worth so many draws."""
     power = 1.0
     while True:
-        weights = np.exp(power * logs - logsumexp(power * logs))
+        weights = np.exp(power * logs - np.logaddexp.reduce(power * logs))
         worth = float(1 / (weights**2).sum())
         if worth >= least or power < 1e-3:
             return weights, worth
