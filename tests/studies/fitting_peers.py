@@ -230,14 +230,14 @@ def run_problem(
                         p, s, m, problem, g, size
                     ),
                 )
-            rows[method] += some
+            rows[method] += [row for row in some if row["number"] in truths]
     references = [
         diary.once(f"{problem.name} reference {n}", lambda n=n: reference(problem, n, size))
         for n in (truths if refers else ())
     ]
     return {
         "prior_sd": problem.prior_sd.tolist(),
-        "truths": problem.truths.tolist(),
+        "truths": [None if np.isnan(one).any() else one.tolist() for one in problem.truths],
         "reference": references,
         "estimates": rows,
     }
