@@ -78,7 +78,9 @@ def read(path: Path) -> np.ndarray:
 def least_squares(counts: np.ndarray, budget: int = 300) -> Fit:
     """The equations, as a school so large that its luck is small, fitted by least squares."""
     series = Series("in_bed", counts[1:], noise=Normal(10.0))
-    fine = scenario.replace(params=Params(day=1 / FINE, first=3.0), steps=FINE * (len(counts) - 1))
+    fine = scenario.replace(
+        params=Params().replace(day=1 / FINE, first=3.0), steps=FINE * (len(counts) - 1)
+    )
     return lpm.calibrate(
         fine,
         lpm.Population.toy(LARGE * BOYS),
@@ -95,7 +97,7 @@ def stochastic(counts: np.ndarray, runs: int = 16, budget: int = 2000) -> Fit:
     series = Series("in_bed", counts[1:], noise=NegativeBinomial(200.0))
     keys = jax.random.split(jax.random.key(0), runs)
     return lpm.calibrate(
-        scenario.replace(params=Params(first=3.0), steps=len(counts) - 1),
+        scenario.replace(params=Params().replace(first=3.0), steps=len(counts) - 1),
         lpm.Population.toy(BOYS),
         series,
         keys=keys,
@@ -104,7 +106,7 @@ def stochastic(counts: np.ndarray, runs: int = 16, budget: int = 2000) -> Fit:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="CSV with date and in_bed")
     counts = read(parser.parse_args().data)
     print(least_squares(counts))

@@ -117,7 +117,7 @@ def _column(path: Path, town: str) -> np.ndarray:
         return np.array([float(row[town]) for row in csv.DictReader(lines)])
 
 
-def filters(params: Params, reports: Reported, particles: int, keys: range) -> dict[str, Any]:
+def filters(params: lpm.Params, reports: Reported, particles: int, keys: range) -> dict[str, Any]:
     """Log-likelihood of several filters, and of their mean likelihood with its standard error."""
     town, began, found = lpm.Population.toy(1), time.monotonic(), []
     for key in keys:

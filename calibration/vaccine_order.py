@@ -65,9 +65,10 @@ def rivals(town: lpm.Population, params: Params, found: Policy) -> dict[str, Any
     people = np.bincount(band[: town.size], minlength=BANDS) / town.size
     oldest = np.eye(BANDS)[-1]
     fixed = {"oldest first": oldest, "even chance": people}
+    random = found.against_random
     return {
         "optimised": found.params,
-        "random search": found.against_random.params,
+        **({} if random is None else {"random search": random.params}),
         **{
             name: params.replace(
                 allocation=np.tile(shares, (2, 1)).astype(np.float32),

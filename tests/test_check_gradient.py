@@ -101,6 +101,35 @@ def test_few_keys_leave_it_undecided(town):
     assert "More keys would decide" in str(check)
 
 
+def test_a_check_weighs_runs_as_the_gradient_does(town):
+    """Runs differ by where they start, which the views at the end tell by the closed form."""
+    keys, steep = [0, 1, 2, 3], 60
+    seen = np.asarray(lpm.ensemble(smooth, town, keys=keys).observed["view"], np.float64)[:, -1]
+    kept = 0.8**9
+    start = (seen - 2.0 * (1 - kept)) / kept
+    slopes = steep * 9 * 0.8**8 * (2.0 - start)
+    weights = np.exp(steep * (seen - seen.max()))
+    check = lpm.check_gradient(
+        smooth,
+        town,
+        lambda run: steep * view(run),
+        keys=keys,
+        estimator="straight_through",
+        fields=["pull"],
+        combine="log_mean_exp",
+        step=0.005,  # Exponentials of steep losses curve.
+    )
+    wanted = weights @ slopes / weights.sum()
+    assert abs(wanted / slopes.mean() - 1) > 0.01  # Else nothing is told.
+    assert check.table["estimate"][0] == pytest.approx(wanted, rel=1e-3)
+    assert check.table["crn"][0] == pytest.approx(wanted, rel=5e-3)
+    assert check.passed is True
+    with pytest.raises(FittingError, match="'mean' or 'log_mean_exp'"):
+        lpm.check_gradient(
+            smooth, town, view, keys=keys, estimator="straight_through", combine="median"
+        )
+
+
 def overflow(state, params, draw):
     return state.replace(view=state.view + 1e-30 * jnp.sqrt(0.0 * params.pull))
 

@@ -1,5 +1,7 @@
 """`optimise` against closed forms, its constraints, and what it says when it fails."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from lpm import Array, Float, Scalar
 from lpm.fitting.averaging import WorstShare
 from lpm.fitting.differences import Differences
 from lpm.fitting.lagrangian import Lagrangian, at_least, at_most, equal, pseudo_values
+from lpm.fitting.objective import Objective
 from lpm.fitting.policies import optimise
 from lpm.fitting.rescoring import compare
 from lpm.fitting.reverse import mean_field
@@ -254,15 +257,51 @@ def test_a_search_that_was_cut_off_gives_the_same_again(town, keys, tmp_path, mo
 
     with monkeypatch.context() as patch:
         patch.setattr("lpm.fitting.policies.random_search", stop)
-        with pytest.raises(KeyboardInterrupt):
-            solve(town, keys, budget=400, out=tmp_path / "a")
+        cut = solve(town, keys, budget=400, out=tmp_path / "a")
+    assert (cut.finished, cut.against_random) == (False, None)
+    assert np.array_equal(cut.params.plan, whole.params.plan)
+    assert cut.welfare == whole.welfare
+    assert f"{tmp_path / 'a'} resumes it" in str(cut)
     again = solve(town, keys, budget=400, out=tmp_path / "a")
+    assert again.finished
     assert calls
     assert np.array_equal(again.params.plan, whole.params.plan)
     assert again.welfare == whole.welfare
     assert (tmp_path / "a" / "result.json").is_file()
     with pytest.raises(lpm.FittingError, match="holds another fit"):
         solve(town, keys, budget=500, out=tmp_path / "a")
+
+
+@pytest.mark.parametrize("calls", [1, 4])
+def test_ctrl_c_gives_the_best_policy_seen(calls, town, keys, tmp_path, monkeypatch):
+    """Cut off after so many rounds of runs, in the screen and behind it."""
+    evaluate, rounds = Objective.evaluate, []
+
+    def cut_off(self, *asked):
+        rounds.append(1)
+        if len(rounds) == calls + 1:
+            raise KeyboardInterrupt
+        return evaluate(self, *asked)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Objective, "evaluate", cut_off)
+        cut = solve(town, keys, budget=400, out=tmp_path / "a")
+    assert not cut.finished
+    assert "UNFINISHED" in str(cut)
+    assert "not compared with random search" in str(cut)
+    assert json.loads((tmp_path / "a" / "result.json").read_text())["against_random"] is None
+    plan = np.asarray(cut.params.plan)
+    if calls == 1:  # Nothing was seen but the start.
+        assert np.allclose(plan, 0.3, atol=1e-3)
+    else:
+        best = cut.history.sort("welfare")["welfare"][-1]
+        assert cut.welfare > cut.start_welfare
+        # Differences show a point by the mean of its sides, which is lower by their curvature.
+        assert cut.welfare >= best - 1e-4
+    again = solve(town, keys, budget=400, out=tmp_path / "a")
+    whole = solve(town, keys, budget=400)
+    assert again.finished
+    assert np.array_equal(again.params.plan, whole.params.plan)
 
 
 def test_a_shape_lowers_the_number_of_elements(town, keys):
@@ -289,7 +328,7 @@ def test_a_multiplier_moves_by_penalty_times_violation():
 def test_only_what_is_feasible_may_win():
     one = Lagrangian(np.array([1.0, 0.0]), WorstShare(1.0), [at_most(spent, 1.0, "x")], [1])
     outputs = np.stack([np.tile([-5.0, 2.0], (8, 1)), np.tile([-1.0, 0.5], (8, 1))])
-    found, _ = compare(one, outputs, Params(), 10.0)
+    found = compare(one, outputs, Params(), 10.0)
     assert found.difference == pytest.approx(4)
     assert found.verdict == "worse"
     assert "is not feasible while that of random search is" in str(found)

@@ -133,6 +133,16 @@ def test_the_ensemble_finds_the_gamma_posterior_in_few_runs(one):
     close(found, 0.35, 0.25)
     assert found.runs <= 300
     assert found.summary()["left"][0] == pytest.approx(EXACT.var() / (SHAPE / RATE**2), rel=0.6)
+    assert not found.notes
+
+
+def test_an_ensemble_that_was_told_nothing_says_so(one):
+    found = posterior(
+        still, one, series, keys=[0, 1], method="ensemble", budget=100, fields=["chance"]
+    )
+    assert "keeps" in found.notes[0]
+    assert "lpm.calibrate" in str(found)
+    assert found.summary()["sd"][0] == pytest.approx(1 / np.sqrt(12), rel=0.1)
 
 
 def test_the_amortised_is_right_for_other_data_too(one, tmp_path):

@@ -14,7 +14,7 @@ from ..params import Params, html_table
 from ..population import Population
 from ..scenario import Scenario
 from .differences import Differences
-from .gradients import Gradient, choose_estimator, element_names, flatten, summarise
+from .gradients import Gradient, choose_estimator, element_names, estimate, flatten
 from .intervals import cosine_interval, ratio_interval
 from .request import choose_fields, settle
 from .runs import check_loss
@@ -107,13 +107,14 @@ def check_gradient(
     params: Params | None = None,
     steps: int | None = None,
     every: int = 1,
+    combine: str = "mean",
     step: float | Mapping[str, float] = 0.05,
 ) -> GradientCheck:
     """Compare an estimator with differences over the same keys, before it is believed.
 
     Args:
         estimator: straight_through, mean_field, score, lineage, or a function.
-        scenario, population, loss, keys, of, fields, params, steps, every, step: as for
+        scenario, population, loss, keys, of, fields, params, steps, every, combine, step: as for
             `lpm.gradient`. Twenty keys decide little on a small town; the message says so.
 
     Raises:
@@ -128,8 +129,8 @@ def check_gradient(
         raise FittingError("crn is the reference; check one of the others")
     check_loss(scenario, population, loss, words, params, steps, every)
     asked = (scenario, population, loss, words, params, names, steps, every)
-    mine = summarise(method(*asked), label, names)
-    reference = summarise(Differences(step)(*asked), "crn", names)
+    mine = estimate(method, label, combine, *asked)
+    reference = estimate(Differences(step), "crn", combine, *asked)
     knobs = type(params).knobs()
     scales = {name: unit_length(knobs[name], np.asarray(getattr(params, name))) for name in names}
     table = _compare(mine, reference, 2.0 * len(words) * steps * population.capacity)

@@ -21,6 +21,7 @@ _HEAT = 1.2  # Runs are placed by the likelihood to the power of one over this, 
 _FOLDS = 4
 _KEPT = 4000  # Draws of the posterior.
 _EDGE = 1e-4
+_UNTOLD = 0.3  # Share of the prior's variance.
 
 
 def least_budget(elements: int) -> int:
@@ -43,7 +44,9 @@ def infer_ensemble(
     density at the observed summaries times the prior is sampled.
 
     It fails where the scatter of the summaries is far from normal, or changes much within the
-    posterior: small outbreaks of which half die out.
+    posterior, as do small outbreaks of which half die out; or where no parabola follows the data
+    over the priors, as with a short wave that a few percent more transmission moves in time. Then
+    the batches never come nearer, the posterior stays as wide as the priors, and a note says so.
 
     Source: Cleary et al. (2021), Journal of Computational Physics 424, for calibrate, emulate,
     sample; Fearnhead & Prangle (2012), Journal of the Royal Statistical Society B 74, for one
@@ -75,6 +78,7 @@ def infer_ensemble(
         "quadratic": final.quadratic,
         "inside_90": _held_out(final, last, seen.mean(axis=1) @ sums, seen @ sums),
         "beyond_runs": _beyond(drawn, last),
+        "notes": _doubts(drawn),
     }
     return objective.space.quantiles(drawn), about
 
@@ -179,6 +183,19 @@ def _held_out(emulator: Emulator, levels: Levels, means: np.ndarray, data: np.nd
     left_out = means - (means - emulator.mean(levels)) / (1 - lever)[:, None]
     sd = np.sqrt(np.diag(emulator.scatter) * (1 + lever / (1 - lever))[:, None])
     return float((np.abs(data - left_out[:, None]) < 1.645 * sd[:, None]).mean())
+
+
+def _doubts(drawn: Float[np.ndarray, "drawn element"]) -> list[str]:
+    """Words where no element was told: runs were then never brought nearer than the priors."""
+    left = ndtri(drawn).var(axis=0)  # The priors' is 1 on this scale.
+    if left.min() < _UNTOLD:
+        return []
+    return [
+        f"Every element keeps {left.min():.0%} or more of the priors' variance. Either the data "
+        "say little, or runs are too unlike each other over these priors for the emulator, such as "
+        "epidemics of which some die out: see whether lpm.calibrate finds more, narrow the priors "
+        "around its answer, or use method='smc'."
+    ]
 
 
 def _beyond(drawn: Float[np.ndarray, "drawn element"], levels: Levels) -> float:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import polars as pl
-from jaxtyping import Float
+from jaxtyping import Array, Float, UInt32
 
 from ..axes import Scalar
 from ..errors import FittingError, ScenarioError, unknown
@@ -23,6 +23,8 @@ from .request import choose_fields, settle
 from .reverse import mean_field, score, straight_through
 from .runs import as_tree, check_loss, run_losses, sum_rows
 from .seam import Estimator, Loss, PerRun
+
+COMBINE = ("mean", "log_mean_exp")
 
 
 @dataclass(frozen=True)
@@ -109,22 +111,42 @@ def gradient(
     names = choose_fields(params, of, fields)
     method, label = choose_estimator(estimator, step)
     check_loss(scenario, population, loss, words, params, steps, every)
-    if combine == "mean":
-        found = method(scenario, population, loss, words, params, names, steps, every)
-        result = summarise(found, label, names)
-    elif combine == "log_mean_exp":
-        rows = run_losses(scenario, population, loss, words, params, {}, steps, every)
-        values = sum_rows(rows)
-        level = float(np.logaddexp.reduce(values) - np.log(len(values)))
-        weighted = _Exponential(as_tree(loss), jnp.float32(level))
-        found = method(scenario, population, weighted, words, params, names, steps, every)
-        forward = float(len(words)) * steps * population.capacity
-        plain = summarise(found, label, names)
-        result = _combined(plain, np.exp(values - level), level, forward)
-    else:
-        raise FittingError(f"combine = {combine!r}; it is 'mean' or 'log_mean_exp'")
+    asked = (scenario, population, loss, words, params, names, steps, every)
+    result = estimate(method, label, combine, *asked)
     _refuse_infinite(result)
     return result
+
+
+def estimate(
+    method: Estimator,
+    label: str,
+    combine: str,
+    scenario: Scenario[Any, Any],
+    population: Population,
+    loss: Loss,
+    words: UInt32[Array, "run 2"],
+    params: Params,
+    names: tuple[str, ...],
+    steps: int,
+    every: int,
+) -> Gradient:
+    """The gradient by one estimator, all else being settled; see `gradient`.
+
+    Raises:
+        FittingError: an unknown `combine`.
+    """
+    if combine not in COMBINE:
+        raise FittingError(f"combine = {combine!r}; it is 'mean' or 'log_mean_exp'")
+    if combine == "mean":
+        found = method(scenario, population, loss, words, params, names, steps, every)
+        return summarise(found, label, names)
+    rows = run_losses(scenario, population, loss, words, params, {}, steps, every)
+    values = sum_rows(rows)
+    level = float(np.logaddexp.reduce(values) - np.log(len(values)))
+    weighted = _Exponential(as_tree(loss), jnp.float32(level))
+    found = method(scenario, population, weighted, words, params, names, steps, every)
+    forward = float(len(words)) * steps * population.capacity
+    return _combined(summarise(found, label, names), np.exp(values - level), level, forward)
 
 
 def choose_estimator(

@@ -20,8 +20,9 @@ from .chance import fresh_words
 from .journal import Journal
 from .lagrangian import Constraint, Lagrangian, standard_error
 from .objective import Outputs, Points, Readings
-from .policies import Draws, on_fresh_worlds, said, settle_draws
+from .policies import on_fresh_worlds, said
 from .policy_diary import Diary
+from .policy_draws import Draws, settle_draws
 from .policy_search import Search
 from .policy_slopes import Effort, Point, Slopes, choose_slopes
 from .request import choose_fields, settle

@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-import jax
 import numpy as np
 import polars as pl
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Array, UInt32
 
-from ..errors import FittingError, unknown
+from ..errors import FittingError
 from ..params import Params
 from ..population import Population
 from ..provenance import describe_run, identity
@@ -22,28 +21,17 @@ from .lagrangian import Constraint, Lagrangian
 from .objective import Outputs, Readings
 from .policy import Policy
 from .policy_diary import Diary
+from .policy_draws import Draws, settle_draws
 from .policy_model import model
 from .policy_search import Search, random_search
 from .policy_slopes import MODEL, Effort, First, Point, choose_slopes
 from .request import choose_fields, settle
-from .rescoring import cannot_be_met, compare, constraint_table
+from .rescoring import cannot_be_met, compare, constraint_table, score, with_prices
 from .runs import as_tree, check_loss
 from .seam import Estimator, Loss
 from .shaped import Shaped, ShapedObjective
 from .shapes import Shape
 from .watching import Watch, open_watch
-
-
-@runtime_checkable
-class Sampler(Protocol):
-    """Something with draws of parameters, such as a posterior."""
-
-    def sample(self, key: Array, n: int) -> Mapping[str, Any]:
-        """`n` draws: by name of a field, [draw, *field]."""
-        ...
-
-
-Draws = Mapping[str, Any] | Sampler | None
 
 
 def optimise(
@@ -76,7 +64,8 @@ def optimise(
     their random numbers, with an augmented Lagrangian for the constraints, and a last look around
     its end. Then random search spends as many runs, both are scored with hard events on fresh
     keys, and that, with its 95 % interval, is what the result reports: not the value the search
-    has seen. The runs in all are twice the budget and those on fresh keys.
+    has seen. The runs in all are twice the budget and those on fresh keys. Interrupted (ctrl-C), it
+    scores the best that it has seen and gives that, unfinished.
 
     Args:
         scenario: what is run.
@@ -148,6 +137,9 @@ def optimise(
     fresh_draws = settle_draws(draws, params, names, fresh_words(words, fresh, "fresh"), "fresh")
     with open_watch(progress, budget, scenario.name) as watch:
         found = _optimise(objective, lagrangian, effort, fresh, fresh_draws, watch)
+    if not found.finished:
+        said_so = "Interrupted" + ("." if out is None else f"; {out} resumes it.")
+        found = replace(found, notes=(*found.notes, said_so))
     if out is not None:
         found.save(out)
     return found
@@ -165,16 +157,26 @@ def _optimise(
     space = objective.shaped
     begin = objective.check_start(space.start)
     start_welfare = -float(lagrangian.goals(begin)[0])
-    z, seen, label, notes = find(objective, lagrangian, effort, space.start[None], diary)
-    spent = objective.runs
-    rival = random_search(objective, lagrangian, spent)
+    found, spent, rival = None, 0.0, None
+    try:
+        found = find(objective, lagrangian, effort, space.start[None], diary)
+        spent = objective.runs
+        rival = random_search(objective, lagrangian, spent)
+    except KeyboardInterrupt:
+        # What is asked now is not what the search would have asked next.
+        objective = replace(objective, journal=Journal(None, {}))
+        if found is None:
+            found = _best_so_far(objective, lagrangian, diary)
+            spent = objective.runs
+    z, seen, label, notes = found
     other = on_fresh_worlds(objective, fresh, draws)
-    outputs = other.evaluate(np.stack([z, rival]))
-    against, (welfare, error) = compare(lagrangian, outputs, space.at(rival), spent)
-    table = constraint_table(lagrangian, outputs[:1], other, z, effort.step)
-    feasible = against.feasible[0]
-    if not feasible:
-        notes += cannot_be_met(lagrangian, seen, table)
+    outputs = other.evaluate(np.stack([z] if rival is None else [z, rival]))
+    welfare, error, feasible = score(lagrangian, outputs)
+    table, against = constraint_table(lagrangian, outputs[:1]), None
+    if rival is not None:
+        against = compare(lagrangian, outputs, space.at(rival), spent)
+        table = with_prices(table, lagrangian, other, z, effort.step)
+        notes += [] if feasible else cannot_be_met(lagrangian, seen, table)
     return Policy(
         params=space.at(z),
         welfare=welfare,
@@ -187,10 +189,20 @@ def _optimise(
         runs=round(spent),
         estimator="crn, random directions" if label == "none" else label,
         notes=tuple(notes),
+        finished=rival is not None,
         point=z,
         _space=space,
         _name=objective.scenario.name,
     )
+
+
+def _best_so_far(
+    objective: ShapedObjective, lagrangian: Lagrangian, diary: Diary
+) -> tuple[Point, Outputs, str, list[str]]:
+    """Of the start and the best points of the diary, that which is best in all worlds."""
+    points = np.concatenate([objective.space.start[None], diary.best])
+    outputs = objective.evaluate(points)
+    return points[lagrangian.order(outputs)[0]], outputs, "a search cut short", []
 
 
 def find(
@@ -229,43 +241,6 @@ def read(welfare: Loss, constraints: Sequence[Constraint]) -> Readings:
 def _total(function: Loss) -> Any:
     """The function summed over its rows, equal to itself when it is read again."""
     return Readings(as_tree(function))
-
-
-def settle_draws(
-    draws: Draws,
-    params: Params,
-    fields: Sequence[str],
-    words: UInt32[Array, "world 2"],
-    purpose: str,
-) -> dict[str, Float[np.ndarray, "draw ..."]]:
-    """Draws as arrays by name, checked; a sampler gives one per world.
-
-    Raises:
-        FittingError: unknown or chosen fields, wrong shapes, or different numbers of draws.
-    """
-    if draws is None:
-        return {}
-    if not isinstance(draws, Mapping):
-        key = jax.random.wrap_key_data(fresh_words(words, 1, purpose)[0])
-        draws = draws.sample(key, len(words))
-    found = {name: np.asarray(x, np.float32) for name, x in draws.items()}
-    knobs = type(params).knobs()
-    wrong = [name for name in found if name not in knobs]
-    if wrong:
-        raise FittingError(unknown(type(params).__name__, "field", wrong, knobs))
-    both = [name for name in found if name in fields]
-    if both:
-        raise FittingError(f"draws hold {both}, which the policy chooses; leave them out of one")
-    for name, x in found.items():
-        shape = np.shape(getattr(params, name))
-        if x.shape[1:] != shape or not x.ndim or not len(x):
-            raise FittingError(
-                f"draws of {name} are {list(x.shape)}; give [draw, {', '.join(map(str, shape))}]"
-            )
-    if len({len(x) for x in found.values()}) > 1:
-        lengths = {name: len(x) for name, x in found.items()}
-        raise FittingError(f"numbers of draws differ: {lengths}; give as many of each")
-    return found
 
 
 def _check_request(

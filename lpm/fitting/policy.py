@@ -25,13 +25,14 @@ class Policy:
         standard_error: of it.
         start_welfare: where the search began, over the keys of the search.
         feasible: whether every constraint is met on fresh keys, within two standard errors.
-        against_random: the same beside random search at equal runs.
+        against_random: the same beside random search at equal runs; None if it was interrupted.
         constraints: a row per constraint; see `lpm.fitting.rescoring.constraint_table`.
         history: a row per point that was looked at: stage, iteration, start, runs so far, worlds
             it was seen in, welfare, every constraint, every number of the policy.
         runs: spent to choose the policy; random search spent as many more.
         estimator: of the gradients.
         notes: checks and choices made on the way, in words.
+        finished: whether the search came to its end; if not, this is the best that it had seen.
     """
 
     params: Params
@@ -39,12 +40,13 @@ class Policy:
     standard_error: float
     start_welfare: float
     feasible: bool
-    against_random: Comparison
+    against_random: Comparison | None
     constraints: pl.DataFrame
     history: pl.DataFrame
     runs: int
     estimator: str
     notes: tuple[str, ...]
+    finished: bool
     point: Float[np.ndarray, " number"] = field(repr=False)
     _space: Shaped = field(repr=False)
     _name: str = field(repr=False)
@@ -61,8 +63,10 @@ class Policy:
         head = (
             f"Policy for {self._name} by {self.estimator} after {self.runs} runs: welfare "
             f"{self.welfare:.6g} ({self.standard_error:.2g}) on fresh keys, "
-            f"{self.start_welfare:.6g} at the start of the search; {self.against_random}."
+            f"{self.start_welfare:.6g} at the start of the search; "
+            f"{self.against_random or 'not compared with random search'}."
         )
+        head = head if self.finished else f"UNFINISHED. {head}"
         lines = [head if self.feasible else f"NOT FEASIBLE. {head}"]
         for row in self.table.to_dicts():
             lines.append(f"  {row['element']}: {row['start']:.4g} -> {row['chosen']:.4g}")
@@ -91,7 +95,6 @@ class Policy:
 
     def summary(self) -> dict[str, Any]:
         """The result as plain JSON values."""
-        against = self.against_random
         return {
             "scenario": self._name,
             "params": _plain(self.params),
@@ -99,16 +102,8 @@ class Policy:
             "standard_error": self.standard_error,
             "start_welfare": self.start_welfare,
             "feasible": self.feasible,
-            "against_random": {
-                "verdict": against.verdict,
-                "difference": against.difference,
-                "standard_error": against.standard_error,
-                "interval": [against.low, against.high],
-                "welfare": against.welfare,
-                "feasible": list(against.feasible),
-                "runs": against.runs,
-                "params": _plain(against.params),
-            },
+            "finished": self.finished,
+            "against_random": _compared(self.against_random),
             "constraints": self.constraints.to_dicts(),
             "table": self.table.to_dicts(),
             "runs": self.runs,
@@ -125,6 +120,21 @@ class Policy:
         if len(self.constraints):
             tables.append(html_table(self.constraints.to_dicts()))
         return f"<p>{first}</p>{''.join(tables)}"
+
+
+def _compared(against: Comparison | None) -> dict[str, Any] | None:
+    if against is None:
+        return None
+    return {
+        "verdict": against.verdict,
+        "difference": against.difference,
+        "standard_error": against.standard_error,
+        "interval": [against.low, against.high],
+        "welfare": against.welfare,
+        "feasible": list(against.feasible),
+        "runs": against.runs,
+        "params": _plain(against.params),
+    }
 
 
 def _plain(params: Params) -> dict[str, Any]:

@@ -63,12 +63,17 @@ class Comparison:
         return text
 
 
-def compare(
-    lagrangian: Lagrangian, outputs: Outputs, params: Params, runs: float
-) -> tuple[Comparison, tuple[float, float]]:
-    """The comparison, from outputs of both in the same worlds, and the policy's own score."""
-    losses = pseudo_values(lagrangian.average, outputs.astype(np.float64) @ lagrangian.goal)
-    values, count = -losses, losses.shape[1]
+def score(lagrangian: Lagrangian, outputs: Outputs) -> tuple[float, float, bool]:
+    """Welfare of the first point, its standard error, and whether it is feasible."""
+    values = _values(lagrangian, outputs)[0]
+    feasible = lagrangian.judge(outputs[:1], safety=-_FORGIVEN)[1][0] == 0
+    return float(values.mean()), _error(values), bool(feasible)
+
+
+def compare(lagrangian: Lagrangian, outputs: Outputs, params: Params, runs: float) -> Comparison:
+    """The comparison, from outputs of both in the same worlds."""
+    values = _values(lagrangian, outputs)
+    count = values.shape[1]
     gain = values[0] - values[1]
     # A tie of deterministic outcomes is a tie to the precision of float32.
     tiny = 1e-6 * max(abs(values.mean()), 1e-30)
@@ -84,7 +89,7 @@ def compare(
         verdict = "better"
     else:
         verdict = "worse" if mean + reach < -tiny else "undecided"
-    found = Comparison(
+    return Comparison(
         difference=mean,
         standard_error=error,
         low=mean - reach,
@@ -95,18 +100,15 @@ def compare(
         feasible=(mine, theirs),
         runs=round(runs),
     )
-    return found, (float(values[0].mean()), _error(values[0]))
 
 
-def constraint_table(
-    lagrangian: Lagrangian, outputs: Outputs, objective: Objective, z: Point, step: float
-) -> pl.DataFrame:
-    """A row per constraint: what became of it on fresh keys, and what it costs.
+def constraint_table(lagrangian: Lagrangian, outputs: Outputs) -> pl.DataFrame:
+    """A row per constraint: what became of it on fresh keys.
 
     Columns: constraint, relation, limit, value, standard_error, excess (beyond the limit; below
     zero: room), feasible (within two standard errors), binds, multiplier (welfare gained per unit
-    by which the limit is relaxed; nan where a constraint is not met) and its
-    multiplier_standard_error.
+    by which the limit is relaxed; nan until `with_prices`, and where a constraint is not met) and
+    its multiplier_standard_error.
     """
     rows = []
     excess = lagrangian.excess(outputs)
@@ -125,15 +127,23 @@ def constraint_table(
                 "excess": float(mean[i]),
                 "feasible": bool(size <= max(c.slack, c.slack + _FORGIVEN * error[i])),
                 "binds": bool(c.sign == 0 or mean[i] >= -near),
+                "multiplier": float("nan"),
+                "multiplier_standard_error": float("nan"),
             }
         )
-    bound = np.array([row["binds"] for row in rows], bool)
-    prices = errors = np.full(len(rows), np.nan)
-    if all(row["feasible"] for row in rows):
-        prices, errors = _prices(lagrangian, objective, z, bound, step)
-    for row, price, spread in zip(rows, prices, errors, strict=True):
-        row |= {"multiplier": float(price), "multiplier_standard_error": float(spread)}
     return pl.DataFrame(rows)
+
+
+def with_prices(
+    table: pl.DataFrame, lagrangian: Lagrangian, objective: Objective, z: Point, step: float
+) -> pl.DataFrame:
+    """The table with what each constraint costs, which takes runs, where all are met."""
+    if not len(table) or not table["feasible"].all():
+        return table
+    prices, errors = _prices(lagrangian, objective, z, table["binds"].to_numpy(), step)
+    return table.with_columns(
+        multiplier=pl.Series(prices), multiplier_standard_error=pl.Series(errors)
+    )
 
 
 def cannot_be_met(lagrangian: Lagrangian, outputs: Outputs, table: pl.DataFrame) -> list[str]:
@@ -202,6 +212,11 @@ def _prices(
         spread = ((left - left.mean(axis=0)) ** 2).sum(axis=0) * (worlds - 1) / worlds
         errors[bound] = np.sqrt(spread)
     return prices, errors
+
+
+def _values(lagrangian: Lagrangian, outputs: Outputs) -> Float[np.ndarray, "point world"]:
+    """Numbers per world whose mean is welfare."""
+    return -pseudo_values(lagrangian.average, outputs.astype(np.float64) @ lagrangian.goal)
 
 
 def _error(values: Float[np.ndarray, " world"]) -> float:
