@@ -21,6 +21,7 @@ from .schedule import Schedule, by_group, from_edges, from_piecewise
 from .skills import GeneralisedBeta, Lognormal, Pareto, Skills
 from .social_welfare import SocialWelfare
 from .sums import running, total
+from .tradeoff import Tradeoff, revealed_tradeoff
 from .voting import Election, favourite, logit, majority, plurality, utilities
 from .workforce import Workforce
 
@@ -47,6 +48,7 @@ __all__ = [
     "Schedule",
     "Skills",
     "SocialWelfare",
+    "Tradeoff",
     "Utilitarian",
     "Workforce",
     "back_out",
@@ -75,6 +77,7 @@ __all__ = [
     "potential_income",
     "read_schedule",
     "respond",
+    "revealed_tradeoff",
     "revealed_weights",
     "running",
     "slope_of_chance",
