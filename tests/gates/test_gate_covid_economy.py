@@ -15,7 +15,10 @@ pytestmark = pytest.mark.gate
 
 PERIODS, DAYS = 8, 8 * 28
 WEIGHTS = np.array([0.05, 0.08, 0.12, 0.2])
-PARAMS = scenario.params.replace(governor=WEIGHTS, subsidy=np.zeros(6))
+# Measures that leave some transmission: where it reaches 0 there is a kink, and a limit, as at 1.
+PARAMS = scenario.params.replace(
+    governor=WEIGHTS, subsidy=np.zeros(6), slope=-0.8 * np.asarray(scenario.params.intercept)
+)
 TOWN = places(4)
 
 
@@ -25,7 +28,7 @@ def seen(stringency, params=PARAMS):
     return {name: x[-1] for name, x in run.observed.items()}
 
 
-# A region's outcomes hang on its own schedule alone, so that one gradient of the sum is all of them.
+# Outcomes of a region hang on its own schedule alone: the gradient of the sum is all of them.
 @jax.jit
 def aims(stringency):
     """Slopes of health and of the economy by the schedule of each region."""
@@ -66,9 +69,9 @@ def test_the_weights_of_governors_come_back_from_what_they_choose(chosen):
     found, free = revealed(chosen)
     assert (free.sum(axis=0) >= 3).all()
     weights = np.array([one.weight for one in found])
-    # The search ends where slopes are a few thousandths of what they were.
-    assert weights == pytest.approx(WEIGHTS, rel=0.02)
-    assert max(one.misfit for one in found) < 0.05
+    # The search ends where slopes are a thousandth of what they were, as digits of welfare allow.
+    assert weights == pytest.approx(WEIGHTS, rel=5e-3)
+    assert max(one.misfit for one in found) < 5e-3
 
 
 def test_a_schedule_that_nobody_would_choose_reveals_that(chosen):
@@ -99,6 +102,5 @@ def test_people_drawn_one_by_one_follow_the_shares():
     ).any()
 
 
-@pytest.mark.parametrize("which", [scenario, drawn])
-def test_regions_conform(which):
-    check_scenario(which, agents=300, steps=6)
+def test_people_drawn_one_by_one_conform():
+    check_scenario(drawn, agents=300, steps=6)
