@@ -79,7 +79,7 @@ class State(lpm.State):
     infected: Float[Array, " agent"] = lpm.variable(within=(0, 1))
     recovered: Float[Array, " agent"] = lpm.variable(within=(0, 1))
     dead: Float[Array, " agent"] = lpm.variable(within=(0, 1))
-    filtered: Float[Array, "filter region"]
+    filtered: Float[Array, "filter region"] = lpm.variable(unit="of the index")
     unemployment: Float[Array, " region"] = lpm.variable(within=(0, 1), unit="share")
     output: Float[Array, " region"] = lpm.variable(within=(0, None), unit="USD/head/year")
     economy: Float[Array, " region"] = lpm.variable(unit="USD/head since the start")
