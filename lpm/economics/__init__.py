@@ -5,6 +5,7 @@ from .aims import Aim, Felt, InverseIncome, ParetoWeights, Rawlsian, Utilitarian
 from .best_response import Gap, best_response_gap
 from .design import Design, brackets, smooth
 from .equilibrium import between, clear, fixed_point
+from .income_effects import Earned, respond_balanced, respond_curved
 from .inequality import Ranking
 from .inverse import BackedOut, back_out, costs_of_working, slope_of_chance
 from .jump_check import JumpReport, check_jumps
@@ -31,6 +32,7 @@ __all__ = [
     "BackedOut",
     "Crossing",
     "Design",
+    "Earned",
     "Election",
     "Felt",
     "Gap",
@@ -77,6 +79,8 @@ __all__ = [
     "potential_income",
     "read_schedule",
     "respond",
+    "respond_balanced",
+    "respond_curved",
     "revealed_tradeoff",
     "revealed_weights",
     "running",
