@@ -6,8 +6,10 @@ is s hours of one kind of labour. Output has constant elasticity of substitution
 (Arrow, Chenery, Minhas & Solow 1961), firms compete, and wages are those at which hours offered are
 hours wanted: found inside the step, and differentiated through what they solve. All revenue is paid
 back in equal parts. Then people save a fixed share, which does not feed back: wealth earns interest
-from outside. Log skill is an autoregression. A step is a tax year, and everybody works; all numbers
-are made up: say, weekly hours, and coins of 1000 dollars a year.
+from outside. In `curved` it does: consumption is worth less to those who have more (relative
+`aversion`, a coin being worth 1 at `reference`), so that the rebate and interest lower hours; wages
+and the rebate are found together. Log skill is an autoregression. A step is a tax year, and
+everybody works; all numbers are made up: say, weekly hours, and coins of 1000 dollars a year.
 
 Observed are what The AI Economist (Zheng et al. 2022) is judged by: `productivity`, coin per head
 since the start, where coin is income after tax and rebate; `equality`, 1 less the Gini coefficient
@@ -27,6 +29,7 @@ from lpm.economics import (
     equal_rebate,
     potential_income,
     respond,
+    respond_curved,
     total,
 )
 
@@ -56,6 +59,8 @@ class Params(lpm.Params):
     spread: Scalar = lpm.parameter(0.5, within=(0, 2), unit="standard deviation of log skill")
     saving: Scalar = lpm.constant(0.2, unit="share of income after tax and rebate")
     interest: Scalar = lpm.constant(0.02, unit="1/year")
+    aversion: Scalar = lpm.parameter(1.0, within=(0, 5), unit="relative, of consumption in curved")
+    reference: Scalar = lpm.constant(30, unit="coin/year of consumption in curved")
 
 
 class State(lpm.State):
@@ -111,6 +116,43 @@ def work(state: State, params: Params, draw: Draw) -> State:
     )
 
 
+def work_curved(state: State, params: Params, draw: Draw) -> State:
+    tax = Schedule(params.thresholds, params.rates)
+    skill = jnp.where(state.alive, state.skill, 1.0)
+
+    def choose(prices: Array):
+        # The last one is 1 and the rebate over the reference, which is positive, as prices are.
+        wage, rebate = prices[:-1], params.reference * (prices[-1] - 1)
+        able = potential_income(wage[state.kind] * skill, params.elasticity, params.cost)
+        other = rebate + params.interest * state.wealth
+        return respond_curved(
+            tax,
+            able,
+            params.elasticity,
+            aversion=params.aversion,
+            other=other,
+            reference=params.reference,
+        )
+
+    def gap(prices: Array) -> Array:
+        wage, chosen = prices[:-1], choose(prices)
+        offered = labour(state, chosen.income, wage)
+        wanted = jnp.log(ces_wages(offered, params.technology, params.substitution) / wage)
+        paid = 1 + equal_rebate(chosen.tax, alive=state.alive) / params.reference
+        return jnp.append(wanted, jnp.log(paid / prices[-1]))
+
+    guess = jnp.append(state.wage, 1 + state.rebate / params.reference)
+    prices = clear(gap, guess, tolerance=max(1e-5, _FEW / state.alive.shape[0]))
+    chosen = choose(prices)
+    return state.replace(
+        wage=prices[:-1],
+        income=chosen.income,
+        tax=chosen.tax,
+        rebate=params.reference * (prices[-1] - 1),
+        utility=chosen.utility,
+    )
+
+
 def labour(state: State, income: Array, wage: Array) -> Array:
     """Hours times skill of each kind, per head."""
     people = lpm.count(state.alive)
@@ -157,3 +199,4 @@ def _hours(state: State) -> Array:
 
 
 scenario = lpm.Scenario(init, (learn, work, save), observe, Params(), steps=10, unit="year")
+curved = scenario.replace(processes=(learn, work_curved, save))

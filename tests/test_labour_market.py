@@ -8,7 +8,7 @@ from scipy import optimize
 
 import lpm
 from lpm.economics import best_response_gap
-from scenarios.labour_market import learn, scenario
+from scenarios.labour_market import curved, learn, scenario
 
 PARAMS = scenario.params
 TOWN = lpm.Population.toy(600)
@@ -189,3 +189,64 @@ def test_skills_keep_their_spread():
     logs = np.log(np.asarray(run.state.skill))
     # Standard error of a standard deviation is 1/sqrt(2n) of it; four of them.
     assert logs.std() == pytest.approx(0.5, rel=4 / np.sqrt(40_000))
+
+
+def curved_years(steps, **changes):
+    params = PARAMS.replace(**changes)
+    return lpm.simulate(curved, TOWN, key=0, steps=steps, params=params, devices=1)
+
+
+@pytest.mark.gate
+def test_with_income_effects_nobody_could_do_better_and_the_budget_balances():
+    state = curved_years(2).state
+    alive = np.asarray(state.alive)
+    people = ("kind", "skill", "income", "tax", "wealth")
+    kind, skill, income, tax, wealth = (
+        np.asarray(getattr(state, name), np.float64)[alive] for name in people
+    )
+    wage, rebate = np.asarray(state.wage, np.float64), float(state.rebate)
+    assert rebate == pytest.approx(tax.mean(), rel=1e-3)
+    # Wealth at the start of the year: what is left when this year's saving is taken off.
+    before = (wealth - 0.2 * (income - tax + rebate)) / 1.02
+    able = (wage[kind.astype(int)] * skill) ** 1.4 * (2e-5 * 3.5) ** -0.4
+    edges, rates = np.asarray(PARAMS.thresholds, float), np.asarray(PARAMS.rates, float)
+
+    def utility(z, who, aversion=1.0):
+        parts = np.clip(z[:, None] - edges, 0, np.append(np.diff(edges), np.inf))
+        has = z - parts @ rates + rebate + 0.02 * before[who]
+        worth = 30 * np.log(has / 30) if aversion == 1 else has
+        return worth - 0.4 / 1.4 * able[who] * (z / able[who]) ** 3.5
+
+    everybody = np.arange(len(able))
+    assert best_response_gap(utility, income, 1e-3, 500.0, agents=everybody).largest < 1e-5
+
+    def linear(z, who):
+        return utility(z, who, aversion=0.0)
+
+    assert best_response_gap(linear, income, 1e-3, 500.0, agents=everybody).largest > 1e-3
+
+
+@pytest.mark.gate
+def test_without_aversion_the_two_markets_are_one():
+    plain = one_year()
+    state = curved_years(1, aversion=0.0).state
+    assert np.asarray(state.wage) == pytest.approx(plain["wage"], rel=1e-4)
+    assert float(state.rebate) == pytest.approx(plain["rebate"], rel=1e-4)
+    averse = curved_years(1, aversion=1.0).state
+    assert abs(float(averse.rebate) / plain["rebate"] - 1) > 0.02
+
+
+@pytest.mark.gate
+def test_slopes_pass_through_wages_and_rebate_together():
+    def rebate(rate):
+        rates = jnp.asarray([0.1, rate, 0.35, 0.4])
+        return curved_years(1, rates=rates).observed["rebate"][-1]
+
+    slope = float(jax.grad(rebate)(jnp.asarray(0.25)))
+    width = 0.01
+    known = float(rebate(jnp.asarray(0.25 + width)) - rebate(jnp.asarray(0.25 - width))) / 0.02
+    assert slope == pytest.approx(known, rel=0.02)  # differences of kinked sums of 600 people
+    state = curved_years(1, rates=[0.1, 0.25, 0.35, 0.4]).state
+    income = np.asarray(state.income, np.float64)[np.asarray(state.alive)]
+    without_answers = np.clip(income - 20, 0, 20).mean()
+    assert abs(without_answers / slope - 1) > 0.05

@@ -18,6 +18,7 @@ NAMES = sorted(p.stem for p in Path("scenarios").glob("*.py") if not p.stem.star
 # These take long to compile in all the ways that are compared; their golden numbers take one.
 SLOW = {
     "covid",
+    "covid_economy",
     "isolation",
     "labour_market",
     "measles",

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from lpm.economics import Schedule
 from lpm.errors import DataError
 from lpm.population.census.checks import merge_duplicates
 from lpm.population.seeds import generator
@@ -188,6 +189,49 @@ def test_doubled_households_of_the_survey_are_named_and_merged():
     published = pl.DataFrame({"statistic": ["owned", "rented"], "margin": margins})
     ratios = compare_margins(errors, published, on=["statistic"])["ratio"]
     assert ratios.is_between(1.0, 1.5).all(), ratios
+
+
+@pytest.mark.skipif(not CALM.exists(), reason="no CALM files; name their folder in LPM_DATA")
+def test_errors_of_a_survey_are_the_published_formula_written_once_more():
+    """Var = 4/80 sum over r of (x_r - x)**2, "PUMS accuracy of the data"; in plain NumPy here."""
+    names = [f"WGTP{i}" for i in range(1, 81)]
+    file = pl.read_parquet(CALM).filter(pl.col("HHINCADJ").is_not_null())
+    income = file["HHINCADJ"].to_numpy().astype(float)
+    split = file["WGTP"].to_numpy().astype(float)
+    spread = file.select(names).to_numpy().astype(float)
+    # Of households that stand twice, both weights and one set of replicates count.
+    _, first, of = np.unique(file["SERIALNO"].to_numpy(), return_index=True, return_inverse=True)
+    weights = np.column_stack([np.bincount(of, split), spread[first]])
+    z = np.maximum(income[first], 0)
+    tax = np.minimum(z, 30_000) * 0.1 + np.maximum(z - 30_000, 0) * 0.3
+    estimates = {
+        "households": weights.sum(axis=0),
+        "income": (z[:, None] * weights).sum(axis=0) / weights.sum(axis=0),
+        "rate": (tax[:, None] * weights).sum(axis=0) / (z[:, None] * weights).sum(axis=0),
+    }
+    raw = file.select(
+        pl.col("SERIALNO").alias("household_id"),
+        pl.col("WGTP").alias("weight"),
+        pl.concat_list(names).list.to_array(80).alias("replicates"),
+        income=pl.col("HHINCADJ").cast(pl.Float64).clip(0),
+    )
+    merged, _ = merge_duplicates(raw, ["household_id"], "weight", "homes", "merge")
+    law = Schedule([0.0, 30_000.0], [0.1, 0.3]).exact()
+
+    def rate(records, weight):
+        earned = records["income"].to_numpy()
+        return float(weight @ law(earned) / (weight @ earned))
+
+    table = standard_errors(
+        merged, {"households": total(), "income": mean("income"), "rate": statistic(rate)}
+    )
+    for name, x in estimates.items():
+        known = math.sqrt(4 / 80 * sum((float(v) - float(x[0])) ** 2 for v in x[1:]))
+        assert found(table, name, "estimate") == pytest.approx(float(x[0]), rel=1e-9)
+        assert found(table, name) == pytest.approx(known, rel=1e-8)
+        around_mean = math.sqrt(4 / 80 * ((x[1:] - x[1:].mean()) ** 2).sum())
+        assert abs(around_mean / known - 1) > 1e-7
+        assert found(table, name) != pytest.approx(known / 2)  # 1/80, as of the bootstrap
 
 
 def test_bad_input_is_refused():

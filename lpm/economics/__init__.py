@@ -5,6 +5,7 @@ from .aims import Aim, Felt, InverseIncome, ParetoWeights, Rawlsian, Utilitarian
 from .best_response import Gap, best_response_gap
 from .design import Design, brackets, smooth
 from .equilibrium import between, clear, fixed_point
+from .income_effects import Earned, respond_balanced, respond_curved
 from .inequality import Ranking
 from .inverse import BackedOut, back_out, costs_of_working, slope_of_chance
 from .jump_check import JumpReport, check_jumps
@@ -21,6 +22,7 @@ from .schedule import Schedule, by_group, from_edges, from_piecewise
 from .skills import GeneralisedBeta, Lognormal, Pareto, Skills
 from .social_welfare import SocialWelfare
 from .sums import running, total
+from .tradeoff import Tradeoff, revealed_tradeoff
 from .voting import Election, favourite, logit, majority, plurality, utilities
 from .workforce import Workforce
 
@@ -30,6 +32,7 @@ __all__ = [
     "BackedOut",
     "Crossing",
     "Design",
+    "Earned",
     "Election",
     "Felt",
     "Gap",
@@ -47,6 +50,7 @@ __all__ = [
     "Schedule",
     "Skills",
     "SocialWelfare",
+    "Tradeoff",
     "Utilitarian",
     "Workforce",
     "back_out",
@@ -75,6 +79,9 @@ __all__ = [
     "potential_income",
     "read_schedule",
     "respond",
+    "respond_balanced",
+    "respond_curved",
+    "revealed_tradeoff",
     "revealed_weights",
     "running",
     "slope_of_chance",

@@ -19,7 +19,7 @@ from lpm.engine import advance
 from lpm.launch import key_words, make_plan, start
 from lpm.segments import fit_rows
 
-NAMES = ("sir", "epidemic", "labour_tax", "opinion")
+NAMES = ("sir", "epidemic", "labour_tax", "opinion", "tax_economy", "labour_market")
 RECORD = Path(__file__).with_name("compiled.json")
 _AGENTS = 200_000
 
