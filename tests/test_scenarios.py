@@ -24,6 +24,7 @@ SLOW = {
     "network_sir",
     "tax_economy",
     "tax_vote",
+    "text_contagion",
     "vaccination",
     "winter",
 }
