@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from lpm.errors import PersonaError
+from lpm.errors import LpmError, PersonaError
 from lpm.personas import (
     Answers,
     Codebook,
@@ -237,7 +237,7 @@ def main(words: Sequence[str] | None = None) -> int:
             return SKIPPED
         asked.out.mkdir(parents=True, exist_ok=True)
         found = judge(respondent, asked.out, asked.cells, asked.paraphrases)
-    except PersonaError as error:
+    except LpmError as error:
         print(f"not asked to the end: {error}")
         return BROKEN
     print(page(found))

@@ -88,7 +88,7 @@ def test_random_weights_fail_by_the_exit_status(tmp_path, nobody, capsys, report
     pytest.importorskip("xllamacpp", reason="xllamacpp runs the model: pip install 'lpm[personas]'")
     nobody.setenv(real_model.GGUF, str(write_model(tmp_path / "random.gguf", seed=2)))
     out = tmp_path / "report"
-    status = real_model.main(["--out", str(out), "--cells", "10", "--paraphrases", "1"])
+    status = real_model.main(["--out", str(out), "--cells", "12", "--paraphrases", "1"])
     found = json.loads((out / "report.json").read_text())
     for part in ("answers", "survey"):
         for name, value in found[part].items():
