@@ -208,14 +208,14 @@ def page(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def from_environment() -> Respondent | None:
+def from_environment(threads: int) -> Respondent | None:
     """Who the variables name, if anybody.
 
     Raises:
         PersonaError: a file that is none, or an endpoint without a model's name.
     """
     if path := os.environ.get(GGUF):
-        return Local(path)
+        return Local(path, threads=threads)
     if os.environ.get(URL) or os.environ.get(MODEL):
         if not os.environ.get(MODEL):
             raise PersonaError(f"{URL} is set, but {MODEL} is not; say which model to ask")
@@ -229,9 +229,10 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of the reports")
     parser.add_argument("--cells", type=int, default=teachers.CELLS, help="kinds of people asked")
     parser.add_argument("--paraphrases", type=int, default=len(ASKED), choices=range(1, 4))
+    parser.add_argument("--threads", type=int, default=2, help="of the processor, for a file")
     asked = parser.parse_args(words)
     try:
-        respondent = from_environment()
+        respondent = from_environment(asked.threads)
         if respondent is None:
             print(f"skipped: set {GGUF}, or {URL} and {MODEL}, to a model to be judged")
             return SKIPPED

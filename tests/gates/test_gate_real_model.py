@@ -88,7 +88,8 @@ def test_random_weights_fail_by_the_exit_status(tmp_path, nobody, capsys, report
     pytest.importorskip("xllamacpp", reason="xllamacpp runs the model: pip install 'lpm[personas]'")
     nobody.setenv(real_model.GGUF, str(write_model(tmp_path / "random.gguf", seed=2)))
     out = tmp_path / "report"
-    status = real_model.main(["--out", str(out), "--cells", "12", "--paraphrases", "1"])
+    few = ("--cells", "12", "--paraphrases", "1", "--threads", "1")
+    status = real_model.main(["--out", str(out), *few])
     found = json.loads((out / "report.json").read_text())
     for part in ("answers", "survey"):
         for name, value in found[part].items():
