@@ -9,8 +9,9 @@ described in words and asked, in three wordings and both orders of the options, 
 many of a hundred would stay at home at each of six levels of an epidemic. Asking goes through
 `lpm.personas.ask`, every attempt to FOLDER/transcript.jsonl; the same command again goes on where
 it was, and asks nothing that is on record. The answers are then a panel like those of the teachers,
-and pass if a survey of 2 % of the town mends it (or it needs no mending), and if they are answers:
-alike in both orders, rising with the epidemic, and different for different people.
+and pass if a survey of 2 % of the town mends it (or it needs no mending) and leaves four fifths of
+the error that it leaves of one answer for everybody, which it mends as well; and if they are
+answers: alike in both orders, rising with the epidemic, and different for different people.
 
 Writes report.json and report.md. Exit: 0 passed, 1 failed, 2 not asked to the end, 77 skipped,
 since neither variable was set. `--cells` and `--paraphrases` ask less, to try a model out; what
@@ -165,13 +166,20 @@ def judge(
     stay = shares(answers, paraphrases)
     surface, checks = panel(stay, cells), check(stay)
     seen = measure(teachers.right, SHARE, lambda here, told: surface)
-    mended = passes(seen) or unharmed(seen)
+    alone = measure(teachers.right, SHARE, teachers.one_answer)["error of a cell after"]
+    adds = seen["error of a cell after"] <= 0.8 * alone
+    mended = adds and (passes(seen) or unharmed(seen))
     found = {
         "passed": mended and checks.passed,
         "model": answers.about.name,
         "is_language_model": answers.about.is_language_model,
         "asked": {"cells": cells, "paraphrases": paraphrases, "questions": len(answers.questions)},
-        "survey": {"passed": mended, "share of the town": SHARE, **seen},
+        "survey": {
+            "passed": mended,
+            "share of the town": SHARE,
+            **seen,
+            "error of a cell after, of one answer for all": alone,
+        },
         "answers": {"passed": checks.passed, **vars(checks)},
         "failures": dict(answers.failures),
         "spent": str(answers.spent),

@@ -74,6 +74,12 @@ def elicit(here: Town, told: Float[np.ndarray, "cell knot"]) -> Surface:
     return surface_of(Answers(KNOTS, ("go out", "stay"), values))
 
 
+def one_answer(here: Town, told: Float[np.ndarray, "cell knot"]) -> Surface:
+    """A panel that says the same of everybody in every wording: 30 of a hundred."""
+    values = np.broadcast_to([0.7, 0.3], (*told.shape, 6, 1, 2))
+    return surface_of(Answers(KNOTS, ("go out", "stay"), values))
+
+
 def cells(weight: Float[np.ndarray, " cell"]) -> Cells:
     """The cells of a town, as a population would be cut into them."""
     bands = [

@@ -57,3 +57,13 @@ def test_a_teacher_of_noise_fails_the_gate(report):
     assert not passes(seen), seen
     assert seen["fall"] < 0.7
     assert seen["error of a cell after"] > 2 * 0.05
+
+
+def test_one_answer_for_everybody_passes_and_is_told_by_the_error_of_a_cell(report):
+    """The limit of the gate: what is far off falls far by the survey alone."""
+    seen = measure(teachers.right, 0.02, teachers.one_answer)
+    tell(report, "one answer for all", seen)
+    assert passes(seen)
+    known = measure(teachers.biased, 0.02)
+    report("error after, of who knows something", known["error of a cell after"])
+    assert known["error of a cell after"] < 0.8 * seen["error of a cell after"]

@@ -19,9 +19,9 @@ class Clerk:
 
     about = personas.About("clerk", "clerk-1", "scripted", False)
 
-    def __init__(self, lean=0.0, turn=1.0):
-        here = teachers.town(3)
-        odds = teachers.biased(here)
+    def __init__(self, lean=0.0, turn=1.0, knows=True):
+        odds = teachers.biased(teachers.town(3))
+        self.knows = knows
         self.odds = odds if turn == 1 else odds[:, ::-1]
         self.lean = lean
 
@@ -43,7 +43,7 @@ class Clerk:
         )
         luck = generator(cell * 10 + wording * 2 + stay_first).standard_normal()
         odds = self.odds[cell] + 0.3 * luck + self.lean * (1 if stay_first else -1)
-        stay = np.round(100 / (1 + np.exp(-odds))).astype(int)
+        stay = np.round(100 / (1 + np.exp(-odds))).astype(int) if self.knows else [30] * 6
         said = {f"stay_{k}": int(x) for k, x in enumerate(stay)}
         said |= {f"go_out_{k}": int(100 - x) for k, x in enumerate(stay)}
         return personas.Reply(text=json.dumps(said), finish="stop")
@@ -74,6 +74,14 @@ def test_who_leans_to_the_first_option_or_has_it_backwards_fails(tmp_path, clerk
     report(figure, float(found["answers"][figure]))
     assert not found["passed"]
     assert not found["answers"]["passed"]
+
+
+def test_who_says_the_same_of_everybody_fails_by_what_the_survey_alone_can_do(tmp_path, report):
+    found = real_model.judge(Clerk(knows=False), tmp_path)
+    report("fall", found["survey"]["fall"])
+    assert found["survey"]["fall"] > 0.8
+    assert not found["answers"]["passed"]
+    assert not found["survey"]["passed"]
 
 
 @pytest.fixture
