@@ -68,6 +68,13 @@ def test_pairs_win_where_attributes_act_together(cells):
     assert found.scores["attributes and pairs"] < found.scores["attributes"]
 
 
+def test_of_one_answer_for_all_there_is_nothing_to_foretell(cells):
+    anchors = choose_anchors(cells, 30, seed=1)
+    found = spread_out(answers_of(cells, np.zeros(len(cells)), anchors.cell), anchors, cells)
+    assert found.explained == 0.0
+    assert np.asarray(found.surface.mean)[:, 0, 0] == pytest.approx(np.zeros(len(cells)), abs=1e-6)
+
+
 def test_noise_is_foretold_by_nobody_and_the_spread_says_so(cells):
     anchors = choose_anchors(cells, 40, seed=1)
     odds = generator(5).standard_normal(len(cells))

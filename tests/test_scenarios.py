@@ -25,6 +25,7 @@ SLOW = {
     "network_sir",
     "tax_economy",
     "tax_vote",
+    "text_contagion",
     "vaccination",
     "winter",
 }

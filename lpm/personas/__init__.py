@@ -17,6 +17,7 @@ from .codebook import Codebook, Failure, Number
 from .curves import monotone, straight
 from .features import attributes, hashed_words, pairs
 from .interview import Fallback, Interview
+from .pace import Pace, frontier
 from .planning import Plan, plan
 from .probing import Probe, probe
 from .question import Persona, Question, Settings
@@ -49,6 +50,7 @@ __all__ = [
     "Interview",
     "Local",
     "Number",
+    "Pace",
     "Persona",
     "Plan",
     "Price",
@@ -76,6 +78,7 @@ __all__ = [
     "correct",
     "design_effect_of",
     "fit_persistence",
+    "frontier",
     "hashed_words",
     "leaning",
     "log_odds",

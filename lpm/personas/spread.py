@@ -145,7 +145,8 @@ def _assemble(
     source = np.where(anchors.distance <= _NEAR, NEAR, FAR)
     source[anchors.cell] = ASKED
     target = np.asarray(surface.mean, np.float64).reshape(len(left), -1)
-    explained = 1 - float((left**2).sum() / ((target - target.mean(axis=0)) ** 2).sum())
+    total = float(((target - target.mean(axis=0)) ** 2).sum())
+    explained = 1 - float((left**2).sum()) / total if total > 0 else 0.0
     tables = (jnp.asarray(mean, jnp.float32), jnp.asarray(spread, jnp.float32))
     whole = eqx.tree_at(lambda s: (s.mean, s.spread), surface, tables)
     return Spread(whole, source, scores, chosen, penalty, explained)

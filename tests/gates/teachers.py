@@ -74,8 +74,14 @@ def elicit(here: Town, told: Float[np.ndarray, "cell knot"]) -> Surface:
     return surface_of(Answers(KNOTS, ("go out", "stay"), values))
 
 
-def elicit_few(here: Town, told: Float[np.ndarray, "cell knot"]) -> Surface:
-    """48 anchors are asked; ridge regression foretells the other 72 cells."""
+def one_answer(here: Town, told: Float[np.ndarray, "cell knot"]) -> Surface:
+    """A panel that says the same of everybody in every wording: 30 of a hundred."""
+    values = np.broadcast_to([0.7, 0.3], (*told.shape, 6, 1, 2))
+    return surface_of(Answers(KNOTS, ("go out", "stay"), values))
+
+
+def cells(weight: Float[np.ndarray, " cell"]) -> Cells:
+    """The cells of a town, as a population would be cut into them."""
     bands = [
         Band(
             name,
@@ -86,11 +92,16 @@ def elicit_few(here: Town, told: Float[np.ndarray, "cell knot"]) -> Surface:
         for name, count in zip(("age", "income", "home", "work"), BANDS, strict=True)
     ]
     values, nobody = CELL.astype(float), np.arange(CELLS)
-    cells = Cells(tuple(bands), CELL, values, here.weight, nobody, 0.0)
-    anchors = choose_anchors(cells, 48, seed=1)
+    return Cells(tuple(bands), CELL, values, weight, nobody, 0.0)
+
+
+def elicit_few(here: Town, told: Float[np.ndarray, "cell knot"]) -> Surface:
+    """48 anchors are asked; ridge regression foretells the other 72 cells."""
+    here_cells = cells(here.weight)
+    anchors = choose_anchors(here_cells, 48, seed=1)
     whole = elicit(here, told)
     asked = make_surface(whole.mean[anchors.cell], whole.spread[anchors.cell], KNOTS, whole.actions)
-    return spread_out(asked, anchors, cells).surface
+    return spread_out(asked, anchors, here_cells).surface
 
 
 def ask_people(here: Town, share: float) -> tuple[Survey, np.ndarray]:
