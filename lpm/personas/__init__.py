@@ -4,7 +4,9 @@ Asking: a `Question` goes to a `Respondent` through `ask`, within a `Budget`, ev
 transcript. Nothing is made up: what cannot be used is an error, or a fallback that was chosen.
 
 Using: `Answers` of the anchors of census `Cells` make a `Surface` over a situation, spread to all
-cells and corrected by a survey, from which every agent reads the share that fits its cell.
+cells and corrected by a survey, from which every agent reads the share that fits its cell. Where
+networks foretell personas left out better than ridge regression, a `Surrogate` is read instead.
+`ask_where_it_matters` spends calls on the answers that an outcome depends on most.
 """
 
 from .anchors import Anchors, choose_anchors
@@ -16,7 +18,10 @@ from .cells import Band, Cells, cells_of
 from .codebook import Codebook, Failure, Number
 from .curves import monotone, straight
 from .features import attributes, hashed_words, pairs
+from .form import Entry, Form, Tally
 from .interview import Fallback, Interview
+from .learning import Learnt, learn
+from .needs import Enquiry, Need, ask_where_it_matters, updated, where_to_ask
 from .planning import Plan, plan
 from .probing import Probe, probe
 from .question import Persona, Question, Settings
@@ -29,6 +34,7 @@ from .sheets import Sheet, make_respondent, read_sheet
 from .shifts import Shifts, measure_shifts
 from .spread import Spread, spread_out
 from .surface import Surface, make_surface, shares_of, surface_of
+from .surrogate import Surrogate
 from .survey import Survey, design_effect_of
 from .transcripts import attempts_frame, read_transcript, total_spent
 from .within import fit_persistence, leaning
@@ -42,12 +48,17 @@ __all__ = [
     "Cells",
     "Codebook",
     "Correction",
+    "Enquiry",
+    "Entry",
     "Failure",
     "Fallback",
     "Fault",
+    "Form",
     "Http",
     "Interview",
+    "Learnt",
     "Local",
+    "Need",
     "Number",
     "Persona",
     "Plan",
@@ -67,8 +78,11 @@ __all__ = [
     "Spent",
     "Spread",
     "Surface",
+    "Surrogate",
     "Survey",
+    "Tally",
     "ask",
+    "ask_where_it_matters",
     "attempts_frame",
     "attributes",
     "cells_of",
@@ -78,6 +92,7 @@ __all__ = [
     "fit_persistence",
     "hashed_words",
     "leaning",
+    "learn",
     "log_odds",
     "make_respondent",
     "make_surface",
@@ -94,4 +109,6 @@ __all__ = [
     "straight",
     "surface_of",
     "total_spent",
+    "updated",
+    "where_to_ask",
 ]
