@@ -17,10 +17,12 @@ from .budget import Budget, Price, Spent
 from .cells import Band, Cells, cells_of
 from .codebook import Codebook, Failure, Number
 from .curves import monotone, straight
+from .elasticity import Elasticities, elasticities
 from .features import attributes, hashed_words, pairs
 from .form import Entry, Form, Tally
 from .interview import Fallback, Interview
 from .learning import Learnt, learn
+from .legislator import Legislator, Reign, Year, govern
 from .needs import Enquiry, Need, ask_where_it_matters, updated, where_to_ask
 from .planning import Plan, plan
 from .probing import Probe, probe
@@ -36,6 +38,7 @@ from .spread import Spread, spread_out
 from .surface import Surface, make_surface, shares_of, surface_of
 from .surrogate import Surrogate
 from .survey import Survey, design_effect_of
+from .thresholds import Thresholds, constant_loss, fit_thresholds
 from .transcripts import attempts_frame, read_transcript, total_spent
 from .within import fit_persistence, leaning
 
@@ -48,6 +51,7 @@ __all__ = [
     "Cells",
     "Codebook",
     "Correction",
+    "Elasticities",
     "Enquiry",
     "Entry",
     "Failure",
@@ -57,6 +61,7 @@ __all__ = [
     "Http",
     "Interview",
     "Learnt",
+    "Legislator",
     "Local",
     "Need",
     "Number",
@@ -66,6 +71,7 @@ __all__ = [
     "Probe",
     "Provenance",
     "Question",
+    "Reign",
     "Replay",
     "Reply",
     "Respondent",
@@ -81,15 +87,21 @@ __all__ = [
     "Surrogate",
     "Survey",
     "Tally",
+    "Thresholds",
+    "Year",
     "ask",
     "ask_where_it_matters",
     "attempts_frame",
     "attributes",
     "cells_of",
     "choose_anchors",
+    "constant_loss",
     "correct",
     "design_effect_of",
+    "elasticities",
     "fit_persistence",
+    "fit_thresholds",
+    "govern",
     "hashed_words",
     "leaning",
     "learn",
