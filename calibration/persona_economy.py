@@ -74,8 +74,8 @@ def labour(size: int, asker: Asker) -> dict[str, Any]:
 
 
 def _year(people: lpm.Population, mean: float, change: dict[str, Any]) -> dict[str, float]:
-    whole = {"rebate": 1.0, **change, "shock": 0.0, "elasticity": mean}
-    params = tax_economy.scenario.params.replace(**{**whole, "rebate": 1.0})
+    fixed = {"rebate": 1.0, "shock": 0.0, "elasticity": mean}
+    params = tax_economy.scenario.params.replace(**{**change, **fixed})
     run = lpm.simulate(tax_economy.scenario, people, key=0, steps=1, params=params, devices=1)
     return {name: float(np.asarray(run.observed[name])[-1]) for name in SEEN}
 
@@ -108,7 +108,10 @@ def satisfaction(size: int, asker: Asker) -> dict[str, Any]:
     welfare = {}
     for name, law in {
         "today": tax_economy.LAW,
-        **{f"flat {rate:.0%}": paper.flat(rate) for rate in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)},
+        **{
+            f"flat {rate:.0%}": paper.flat(rate)
+            for rate in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+        },
     }.items():
         done = force.answer(law)
         utility = done.utility + force.mean(done.tax)
@@ -183,7 +186,7 @@ def votes(size: int, asker: Asker) -> dict[str, Any]:
         rates = np.asarray(seen["rates"], float)
         told[name] = {
             "rates after 20 years": rates[-1].tolist(),
-            "mean rate": rates[:, :].mean(axis=1)[[0, 4, 9, 19]].tolist(),
+            "mean rate": rates.mean(axis=1)[[0, 4, 9, 19]].tolist(),
             "support": float(np.mean(seen["support"])),
             "utility": float(np.asarray(seen["utility"])[-1]),
             "income": float(np.asarray(seen["income"])[-1]),
@@ -195,13 +198,12 @@ def _rms(x: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(x))))
 
 
-def study(size: int, asker: Asker) -> dict[str, Any]:
-    return {
-        "labour": labour(size, asker),
-        "satisfaction": satisfaction(size, asker),
-        "planners": planners(size, asker),
-        "votes": votes(size, asker),
-    }
+PARTS: dict[str, Callable[[int, Asker], dict[str, Any]]] = {
+    "planners": planners,
+    "satisfaction": satisfaction,
+    "votes": votes,
+    "labour": labour,
+}
 
 
 def main() -> None:
@@ -212,6 +214,7 @@ def main() -> None:
     parser.add_argument("--model", help="as the server names it; rules answer if not given")
     parser.add_argument("--url", default="", help="of a server that speaks chat completions")
     parser.add_argument("--calls", type=int, default=5_000, help="most calls to a model, each part")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -221,10 +224,11 @@ def main() -> None:
         path = given.out / f"{part}.jsonl"
         return respondent, {"transcript": path, "budget": personas.Budget(calls=given.calls)}
 
-    found = study(given.agents, asker)
-    text = json.dumps(found, indent=1)
-    (given.out / "result.json").write_text(text + "\n")
-    print(text)
+    for part in given.parts:
+        found = PARTS[part](given.agents, asker)
+        text = json.dumps(found, indent=1)
+        (given.out / f"{part}.json").write_text(text + "\n")
+        print(f"{part}: {text}", flush=True)
 
 
 if __name__ == "__main__":
