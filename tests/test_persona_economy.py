@@ -281,6 +281,16 @@ def test_votes_are_cast_as_the_answers_say():
     assert np.all(np.abs(np.asarray(run.observed["support"]) - 0.6) < 3.5 * error)
 
 
+def test_spare_slots_do_not_vote():
+    odds = np.linspace(0.2, -0.2, len(tax_vote.BALLOT) - 1)
+    runs = [
+        lpm.simulate(polled(odds), lpm.Population.toy(400, seed=3, capacity=c), key=1, steps=3)
+        for c in (400, 440)
+    ]
+    one, other = (np.asarray(run.observed["rates"]) for run in runs)
+    assert np.array_equal(one, other)
+
+
 def test_a_panel_of_another_ballot_is_refused():
     def panel(cells):
         return personas.make_surface(

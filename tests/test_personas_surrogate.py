@@ -199,6 +199,8 @@ def test_a_run_reads_it_and_its_gradient_comes_back(learnt):
             home = 0.5 * (home + 1 / (1 + np.exp(-odds[cell])))
         return home.mean()
 
+    many = lpm.simulate(model, town, key=0, params=Params(pay=0.02), devices=4)
+    assert float(many.observed["home"][-1]) == pytest.approx(plain(0.02), rel=1e-5)
     value, slope = jax.value_and_grad(outcome)(jnp.float32(0.02))
     assert float(value) == pytest.approx(plain(0.02), rel=1e-5)
     expected = (plain(0.022) - plain(0.018)) / 0.004

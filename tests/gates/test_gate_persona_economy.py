@@ -67,9 +67,9 @@ def outcome_of(here):
     return outcome
 
 
-def errors(seed):
+def errors(seed, teacher):
     here = teachers.town(700 + seed)
-    surface = teachers.elicit_few(here, teachers.biased(here))
+    surface = teachers.elicit_few(here, teacher(here))
     outcome, form = outcome_of(here), form_of(here)
     true = personas.make_surface(here.truth[..., None], 0.1, teachers.KNOTS, form.actions)
     right = float(outcome(true))
@@ -87,16 +87,21 @@ def errors(seed):
     return np.array(found) / right - 1
 
 
-def test_equal_calls_tell_more_of_an_epidemic_where_they_matter(report):
-    """48 anchors asked a biased panel, ridge for the rest; 60 of 720 entries are asked again."""
-    seen = np.sqrt(np.mean([errors(seed) ** 2 for seed in range(TOWNS)], axis=0))
+@pytest.mark.parametrize("teacher", [teachers.right, teachers.biased])
+def test_equal_calls_tell_more_of_an_epidemic_where_they_matter(teacher, report):
+    """48 anchors are known, ridge foretells the rest; 60 of 720 entries are asked for the truth.
+
+    The root mean square of 12 towns is good to a fifth of itself.
+    """
+    rows = np.array([errors(seed, teacher) for seed in range(TOWNS)])
+    seen = np.sqrt(np.mean(rows**2, axis=0))
     names = ("before", "where it matters", "evenly", "by lot")
     for name, error in zip(names, seen, strict=True):
-        report(f"relative error of the outcome, asked {name}", float(error))
+        report(f"{teacher.__name__}: relative error of the outcome, asked {name}", float(error))
     before, guided, even, lots = seen
-    assert guided < 0.6 * even
-    assert guided < 0.5 * before
-    assert lots > 0.75 * even  # the control
+    assert guided < 0.75 * even
+    assert guided < 0.75 * before
+    assert lots > 0.8 * even  # the control
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +123,7 @@ def told_of(form, anchors, cells, respondent):
     surface = personas.surface_of(answers, floor=0.02, out_of=1e4)
     found = personas.elasticities(surface, now=rules.NOW)
     hours = answers.values.mean(axis=(2, 3))[..., 0]
-    rising = np.mean(np.diff(hours, axis=1) >= 0)
+    rising = np.mean(np.diff(hours, axis=1) > 0)
     return float(found.misfit.mean()), float(rising)
 
 
@@ -128,8 +133,8 @@ def test_hours_of_a_random_model_have_no_elasticity(random_model, anchors, repor
     for name, respondent in (("rule", rules.Worker()), ("random", random_model)):
         misfit, rising = told_of(form, chosen, cells, respondent)
         report(f"{name}: misfit of log hours", misfit)
-        report(f"{name}: share of steps in which hours do not fall with what is kept", rising)
-        passes = misfit < 0.1 and rising > 0.9
+        report(f"{name}: share of steps in which hours rise with what is kept", rising)
+        passes = misfit < 0.1 and rising > 0.8
         assert passes == (name == "rule")
 
 
@@ -159,7 +164,8 @@ def test_a_random_model_plans_nothing_and_a_replay_repeats_it(random_model, tmp_
         return float(paper.worth(people, aim, econ.Schedule(paper.US_EDGES, rates)))
 
     minister = personas.Persona("planner", "You are the minister of finance.")
-    legislator = personas.Legislator(minister, paper.US_EDGES, last=4, best=2)
+    edges = tuple(float(edge) for edge in paper.US_EDGES)
+    legislator = personas.Legislator(minister, edges, last=4, best=2)
     options = {"start": [0.2] * 7, "years": 16}
     gains = {}
     for name, respondent in (("rule", rules.Climber()), ("random", random_model)):
