@@ -299,3 +299,11 @@ def test_a_panel_of_another_ballot_is_refused():
 
     with pytest.raises(PersonaError, match="keep all rates"):
         lpm.simulate(tax_vote.answered_by(panel), TOWN, key=0, steps=1, devices=1)
+
+
+def test_answers_that_part_cleanly_have_no_finite_steepness():
+    level = np.array(asked.RATES["rate"])
+    said = np.broadcast_to((level < 0.25) * 1.0, (3, len(level)))[..., None, None]
+    answers = personas.Answers(asked.RATES, asked.SATISFIED, np.stack([1 - said, said], axis=-1))
+    with pytest.raises(PersonaError, match="no threshold with a finite steepness"):
+        personas.fit_thresholds(answers)

@@ -57,8 +57,9 @@ def where_to_ask(
     that of importance, and with noisy ones entries that are known as well already come later.
 
     Args:
-        surface: mean and spread so far.
-        gradient: of the outcome by the surface's mean. [persona, *knot, odds]
+        surface: mean and spread so far: of all cells, or of the anchors alone.
+        gradient: of the outcome by the surface's mean, through `Spread.by_anchor` where only
+            anchors are asked. [persona, *knot, odds]
         noise: standard deviation of the answer to all wordings of one entry, in log-odds.
         weight: of each persona, where `gradient` is that of a single person of it; where it was
             taken through a whole population, which counts people already, leave it out.

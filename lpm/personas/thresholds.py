@@ -83,6 +83,11 @@ def fit_thresholds(answers: Answers, *, apart: float = 2.0) -> Thresholds:
         found += step
         if np.abs(step).max() < _CLOSE * (1 + np.abs(found).max()):
             break
+    else:
+        raise PersonaError(
+            f"thresholds do not converge in {_STEPS} steps: yes and no part cleanly at one level, "
+            "so that there is no threshold with a finite steepness; ask at more levels"
+        )
     steepness = float(found[people])
     if not (np.isfinite(found).all() and steepness > 0):
         raise PersonaError(
