@@ -160,6 +160,14 @@ def test_derivatives_by_the_situation_are_those_of_differences(learnt):
     assert float(learnt.net.outside(cases=2.0)) == 1.0
 
 
+def test_temperature_and_shift_move_it_as_they_move_a_table_of_it(learnt):
+    moved = learnt.net.shifted(temperature=2.0, shift=0.3)
+    table = np.asarray(learnt.net.tabulated().mean, float)
+    expected = table.mean() + (table - table.mean()) / 2 + 0.3
+    for knot, cases in enumerate(KNOTS["cases"]):
+        assert np.allclose(moved.odds(cases=cases)[:, 0], expected[:, knot, 0], atol=1e-4)
+
+
 class Params(lpm.Params):
     pay: Scalar = lpm.policy(0.02, within=(0, 1))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -202,12 +203,17 @@ def _surrogate(
         "spread": jnp.asarray(spread, jnp.float32),
         "curve": monotone,
     }
-    return Surrogate(
+    found = Surrogate(
         base=Surface(**{**vars(surface), **tables}),
         features=features,
         asked=jnp.zeros(cells).at[anchors.cell].set(1.0),
         weights=weights,
         size=size,
         agreed=jnp.asarray(apart, jnp.float32),
+        centre=jnp.zeros(apart.shape),
         net=net,
+    )
+    every = found.tabulated().mean
+    return eqx.tree_at(
+        lambda s: s.centre, found, jnp.mean(every, axis=tuple(range(every.ndim - 1)))
     )

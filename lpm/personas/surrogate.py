@@ -32,6 +32,7 @@ class Surrogate(eqx.Module):
         weights: of the networks, one beside the other.
         size: log-odds of one unit of what they say.
         agreed: variance between the networks on personas left out: the error holds that much.
+        centre: mean log-odds over cells and knots, about which `shifted` draws answers together.
         net: their shape.
     """
 
@@ -41,6 +42,7 @@ class Surrogate(eqx.Module):
     weights: Any
     size: Scalar
     agreed: Float[Array, " odds"]
+    centre: Float[Array, " odds"]
     net: Net = eqx.field(static=True)
 
     @property
@@ -113,6 +115,18 @@ class Surrogate(eqx.Module):
             PersonaError: a variable that is missing or unknown.
         """
         return self.base.outside(**situation)
+
+    def shifted(self, *, temperature: Number = 1.0, shift: Number = 0.0) -> "Surrogate":
+        """Answers with another temperature and level, as `Surface.shifted` gives them.
+
+        Args:
+            temperature: above 0; above 1 answers draw together about their mean.
+            shift: in log-odds, of every action but the first.
+        """
+        centre = self.centre.reshape((1,) * (self.base.mean.ndim - 1) + (-1,))
+        moved = centre + (self.base.mean - centre) / temperature + shift
+        changed = (moved, self.size / temperature, self.centre + shift)
+        return eqx.tree_at(lambda s: (s.base.mean, s.size, s.centre), self, changed)
 
     def tabulated(self) -> Surface:
         """Its answers at the knots as a `Surface`: for `correct`, and where memory is short."""
