@@ -12,6 +12,9 @@ form of Greenwood, Hercowitz & Huffman (1988); what one has beside wages moves h
 state keeps what today's law raises, but for a share `rebate`; what is over goes to all alike, so
 that the budget is closed in every year. All choose at once, knowing their wages of the year.
 Savings, shocks and `means` are assumptions. Nobody ages or moves.
+
+All answer alike, unless the population has a column `own_response`: the log of a person's
+elasticity over `elasticity`, such as personas give it for people of the same age, sex and earnings.
 """
 
 import jax.numpy as jnp
@@ -49,6 +52,7 @@ class State(lpm.State):
     wage: Float[Array, " agent"] = lpm.variable(within=(0, None), unit="USD/hour at the start")
     potential: Float[Array, " agent"] = lpm.variable(within=(0, None), unit="USD/year untaxed")
     cost: Float[Array, " agent"] = lpm.variable(within=(0, None), unit="USD/year of working")
+    own_response: Float[Array, " agent"] = lpm.variable(unit="log of own elasticity over all's")
     skill: Float[Array, " agent"] = lpm.variable(unit="log wage since the start")
     income: Float[Array, " agent"] = lpm.variable(within=(0, None), unit="USD/year before tax")
     tax: Float[Array, " agent"] = lpm.variable(unit="USD/year")
@@ -68,9 +72,12 @@ def calibrate(population: Population, params: Params, law: econ.Schedule) -> Sta
     """The workers who do under `law` what they are seen to do."""
     weight, chance = population["weight"], population["chance"]
     could_earn, earnings = population["could_earn"], population["earnings"]
-    potential = econ.back_out(law, could_earn, params.elasticity).potential
-    gain = econ.respond(law, potential, params.elasticity).utility + law.intercept
-    slope = econ.slope_of_chance(params.participation, params.elasticity, chance, weight)
+    own = population["own_response"] if "own_response" in population else jnp.zeros_like(weight)
+    elasticity = params.elasticity * jnp.exp(own)
+    potential = econ.back_out(law, could_earn, elasticity).potential
+    gain = econ.respond(law, potential, elasticity).utility + law.intercept
+    mean = econ.total(weight * elasticity) / econ.total(weight)
+    slope = econ.slope_of_chance(params.participation, mean, chance, weight)
     cost = econ.costs_of_working(gain, earnings > 0, chance, population["luck"], slope)
     revenue = econ.total(weight * law.liability(earnings)) / econ.total(weight)
     return State.of(
@@ -79,6 +86,7 @@ def calibrate(population: Population, params: Params, law: econ.Schedule) -> Sta
         wage=could_earn / jnp.maximum(population["could_work"], 1),
         potential=potential,
         cost=cost,
+        own_response=own,
         today=revenue,
         **dict.fromkeys(("skill", "income", "tax", "utility", "consumption", "wealth"), 0),
         spread=0,
@@ -86,8 +94,12 @@ def calibrate(population: Population, params: Params, law: econ.Schedule) -> Sta
     )
 
 
+def own_elasticity(state: State, params: Params) -> Float[Array, " agent"]:
+    return params.elasticity * jnp.exp(state.own_response)
+
+
 def untaxed_income(state: State, params: Params) -> Float[Array, " agent"]:
-    return state.potential * jnp.exp((1 + params.elasticity) * state.skill)
+    return state.potential * jnp.exp((1 + own_elasticity(state, params)) * state.skill)
 
 
 def learn(state: State, params: Params, draw: Draw) -> State:
@@ -102,7 +114,7 @@ def work(state: State, params: Params, draw: Draw) -> State:
     chosen = econ.respond(
         econ.from_edges(params.thresholds, params.rates),
         untaxed_income(state, params),
-        params.elasticity,
+        own_elasticity(state, params),
         fixed_cost=state.cost,
         jumps="corrected",
     )
@@ -139,7 +151,8 @@ def observe(state: State, params: Params) -> dict[str, Array]:
     share = econ.welfare.head_shares(state.weight, state.weight, state.alive)
     wage = jnp.maximum(state.wage, 1e-3) * jnp.exp(state.skill)
     utility = state.utility + state.rebate + params.means
-    untaxed = jnp.maximum(untaxed_income(state, params) / (1 + params.elasticity) - state.cost, 0)
+    least = 1 + own_elasticity(state, params)
+    untaxed = jnp.maximum(untaxed_income(state, params) / least - state.cost, 0)
     # Disposable income rises with income, so that one ranking does for both.
     people = econ.Ranking.of(state.income, state.weight, state.alive)
     earners = people.among(state.income > 0)

@@ -85,6 +85,26 @@ def test_noise_is_foretold_by_nobody_and_the_spread_says_so(cells):
     assert float(np.max(np.asarray(found.surface.spread)[anchors.cell])) == pytest.approx(0.1)
 
 
+def test_an_anchor_reaches_as_far_as_the_ridge_takes_it(cells):
+    """The reach against answers that are moved and spread again, the penalty being the same."""
+    anchors = choose_anchors(cells, 30, seed=1)
+    odds = 0.8 * cells.value("a") - 0.5 * cells.value("c") * cells.value("b")
+    found = spread_out(answers_of(cells, odds, anchors.cell), anchors, cells)
+    moved = odds.copy()
+    moved[anchors.cell[4]] += 0.01
+    other = spread_out(answers_of(cells, moved, anchors.cell), anchors, cells)
+    assert (found.chosen, found.penalty) == (other.chosen, other.penalty)
+    change = np.asarray(other.surface.mean, float) - np.asarray(found.surface.mean, float)
+    # Means are float32 of size 3: differences of 0.01 are good to 5e-7 of it.
+    assert np.allclose(change[:, 0, 0], 0.01 * found.reach[:, 4], atol=2e-6)
+    slope = generator(3).standard_normal(found.surface.mean.shape)
+    by_anchor = found.by_anchor(slope)
+    assert np.allclose(by_anchor[4], np.einsum("c,cko->ko", found.reach[:, 4], slope))
+    assert np.abs(found.reach[:, 4]).sum() > 1.5  # it moves more than itself
+    with pytest.raises(PersonaError, match="gradient has shape"):
+        found.by_anchor(slope[:3])
+
+
 def test_hashed_words_are_fixed_numbers_near_for_near_texts():
     texts = ["You are a retired nurse.", "You are a retired nurse!", "You are a young welder."]
     table = hashed_words(texts)

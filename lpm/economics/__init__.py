@@ -18,6 +18,7 @@ from .production import ces_output, ces_wages
 from .rebates import equal_rebate, targeted_rebate
 from .response import Response, potential_income, respond
 from .revealed import revealed_weights
+from .satisfaction import Satisfaction
 from .schedule import Schedule, by_group, from_edges, from_piecewise
 from .skills import GeneralisedBeta, Lognormal, Pareto, Skills
 from .social_welfare import SocialWelfare
@@ -47,6 +48,7 @@ __all__ = [
     "Ranking",
     "Rawlsian",
     "Response",
+    "Satisfaction",
     "Schedule",
     "Skills",
     "SocialWelfare",

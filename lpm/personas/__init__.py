@@ -4,7 +4,9 @@ Asking: a `Question` goes to a `Respondent` through `ask`, within a `Budget`, ev
 transcript. Nothing is made up: what cannot be used is an error, or a fallback that was chosen.
 
 Using: `Answers` of the anchors of census `Cells` make a `Surface` over a situation, spread to all
-cells and corrected by a survey, from which every agent reads the share that fits its cell.
+cells and corrected by a survey, from which every agent reads the share that fits its cell. Where
+networks foretell personas left out better than ridge regression, a `Surrogate` is read instead.
+`ask_where_it_matters` spends calls on the answers that an outcome depends on most.
 """
 
 from .anchors import Anchors, choose_anchors
@@ -15,9 +17,14 @@ from .budget import Budget, Price, Spent
 from .cells import Band, Cells, cells_of
 from .codebook import Codebook, Failure, Number
 from .curves import monotone, straight
+from .elasticity import Elasticities, elasticities
 from .features import attributes, hashed_words, pairs
+from .form import Entry, Form, Tally
 from .interview import Fallback, Interview
 from .pace import Pace, frontier
+from .learning import Learnt, learn
+from .legislator import Legislator, Reign, Year, govern
+from .needs import Enquiry, Need, ask_where_it_matters, updated, where_to_ask
 from .planning import Plan, plan
 from .probing import Probe, probe
 from .question import Persona, Question, Settings
@@ -30,7 +37,9 @@ from .sheets import Sheet, make_respondent, read_sheet
 from .shifts import Shifts, measure_shifts
 from .spread import Spread, spread_out
 from .surface import Surface, make_surface, shares_of, surface_of
+from .surrogate import Surrogate
 from .survey import Survey, design_effect_of
+from .thresholds import Thresholds, constant_loss, fit_thresholds
 from .transcripts import attempts_frame, read_transcript, total_spent
 from .within import fit_persistence, leaning
 
@@ -43,12 +52,19 @@ __all__ = [
     "Cells",
     "Codebook",
     "Correction",
+    "Elasticities",
+    "Enquiry",
+    "Entry",
     "Failure",
     "Fallback",
     "Fault",
+    "Form",
     "Http",
     "Interview",
+    "Learnt",
+    "Legislator",
     "Local",
+    "Need",
     "Number",
     "Pace",
     "Persona",
@@ -57,6 +73,7 @@ __all__ = [
     "Probe",
     "Provenance",
     "Question",
+    "Reign",
     "Replay",
     "Reply",
     "Respondent",
@@ -69,18 +86,28 @@ __all__ = [
     "Spent",
     "Spread",
     "Surface",
+    "Surrogate",
     "Survey",
+    "Tally",
+    "Thresholds",
+    "Year",
     "ask",
+    "ask_where_it_matters",
     "attempts_frame",
     "attributes",
     "cells_of",
     "choose_anchors",
+    "constant_loss",
     "correct",
     "design_effect_of",
+    "elasticities",
     "fit_persistence",
     "frontier",
+    "fit_thresholds",
+    "govern",
     "hashed_words",
     "leaning",
+    "learn",
     "log_odds",
     "make_respondent",
     "make_surface",
@@ -97,4 +124,6 @@ __all__ = [
     "straight",
     "surface_of",
     "total_spent",
+    "updated",
+    "where_to_ask",
 ]

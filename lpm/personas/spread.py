@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -32,6 +33,7 @@ class Spread:
         penalty: of the ridge.
         explained: share of the answers' variance between personas that was foretold, by knot and
             action together; below 0 the mean would have done better.
+        reach: what each cell's log-odds move by for a unit of each anchor's. [cell, anchor]
     """
 
     surface: Surface
@@ -40,6 +42,24 @@ class Spread:
     chosen: str
     penalty: float
     explained: float
+    reach: Float[np.ndarray, "cell anchor"]
+
+    def by_anchor(self, gradient: Any) -> Float[np.ndarray, "anchor *knot odds"]:
+        """An outcome's derivative by the anchors' answers, from that by the answers of all cells.
+
+        An anchor that is asked again moves its neighbours as well: `where_to_ask` with this and the
+        anchors' surface ranks anchors by all that they move.
+
+        Raises:
+            PersonaError: a gradient of another shape than the surface.
+        """
+        slope = np.asarray(gradient, np.float64)
+        if slope.shape != self.surface.mean.shape:
+            raise PersonaError(
+                f"gradient has shape {list(slope.shape)}; the surface of all cells has "
+                f"{list(self.surface.mean.shape)}"
+            )
+        return np.tensordot(self.reach.T, slope, 1)
 
     def __str__(self) -> str:
         listed = ", ".join(f"{name} {score:.3f}" for name, score in self.scores.items())
@@ -86,7 +106,10 @@ def spread_out(surface: Surface, anchors: Anchors, cells: Cells) -> Spread:
             best = winner
     if best is None:
         raise PersonaError("there was nothing to choose from")
-    return _assemble(surface, anchors, best, scores)
+    features = _candidates(cells)[best[1]]
+    _, reach = _ridge(features, anchors.cell, np.eye(count), weight, best[2])
+    reach[anchors.cell] = np.eye(count)
+    return _assemble(surface, anchors, best, scores, reach)
 
 
 def _candidates(cells: Cells) -> dict[str, np.ndarray]:
@@ -134,6 +157,7 @@ def _assemble(
     anchors: Anchors,
     best: tuple[float, str, float, np.ndarray, np.ndarray],
     scores: Mapping[str, float],
+    reach: Float[np.ndarray, "cell anchor"],
 ) -> Spread:
     _, chosen, penalty, left, fitted = best
     shape = (len(anchors.nearest), *surface.mean.shape[1:])
@@ -149,4 +173,4 @@ def _assemble(
     explained = 1 - float((left**2).sum()) / total if total > 0 else 0.0
     tables = (jnp.asarray(mean, jnp.float32), jnp.asarray(spread, jnp.float32))
     whole = eqx.tree_at(lambda s: (s.mean, s.spread), surface, tables)
-    return Spread(whole, source, scores, chosen, penalty, explained)
+    return Spread(whole, source, scores, chosen, penalty, explained, reach)
