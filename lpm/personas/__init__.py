@@ -16,6 +16,7 @@ from .cells import Band, Cells, cells_of
 from .codebook import Codebook, Failure, Number
 from .curves import monotone, straight
 from .features import attributes, hashed_words, pairs
+from .inquiry import Inquiry, personas_of
 from .interview import Fallback, Interview
 from .planning import Plan, plan
 from .probing import Probe, probe
@@ -24,7 +25,8 @@ from .replay import Replay
 from .replies import About, Fault, Provenance, Reply, Respondent
 from .residual import Correction, correct
 from .respondents import Http, Local
-from .rules import Rules, read_rules
+from .rule_cards import read_rules
+from .rules import Rules
 from .sheets import Sheet, make_respondent, read_sheet
 from .shifts import Shifts, measure_shifts
 from .spread import Spread, spread_out
@@ -46,6 +48,7 @@ __all__ = [
     "Fallback",
     "Fault",
     "Http",
+    "Inquiry",
     "Interview",
     "Local",
     "Number",
@@ -84,6 +87,7 @@ __all__ = [
     "measure_shifts",
     "monotone",
     "pairs",
+    "personas_of",
     "plan",
     "probe",
     "read_rules",
