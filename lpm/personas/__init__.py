@@ -16,11 +16,16 @@ from .cells import Band, Cells, cells_of
 from .codebook import Codebook, Failure, Number
 from .curves import monotone, straight
 from .features import attributes, hashed_words, pairs
+from .headlines import Digest, Event
 from .inquiry import Inquiry, personas_of
 from .interview import Fallback, Interview
+from .interviewer import Interviewer
+from .memory import lived_by, remember
+from .panel import Panel, Watch
 from .planning import Plan, plan
 from .probing import Probe, probe
 from .question import Persona, Question, Settings
+from .recorded import Reason, Recorded, join_recorded
 from .replay import Replay
 from .replies import About, Fault, Provenance, Reply, Respondent
 from .residual import Correction, correct
@@ -44,20 +49,26 @@ __all__ = [
     "Cells",
     "Codebook",
     "Correction",
+    "Digest",
+    "Event",
     "Failure",
     "Fallback",
     "Fault",
     "Http",
     "Inquiry",
     "Interview",
+    "Interviewer",
     "Local",
     "Number",
+    "Panel",
     "Persona",
     "Plan",
     "Price",
     "Probe",
     "Provenance",
     "Question",
+    "Reason",
+    "Recorded",
     "Replay",
     "Reply",
     "Respondent",
@@ -71,6 +82,7 @@ __all__ = [
     "Spread",
     "Surface",
     "Survey",
+    "Watch",
     "ask",
     "attempts_frame",
     "attributes",
@@ -80,7 +92,9 @@ __all__ = [
     "design_effect_of",
     "fit_persistence",
     "hashed_words",
+    "join_recorded",
     "leaning",
+    "lived_by",
     "log_odds",
     "make_respondent",
     "make_surface",
@@ -93,6 +107,7 @@ __all__ = [
     "read_rules",
     "read_sheet",
     "read_transcript",
+    "remember",
     "shares_of",
     "spread_out",
     "straight",
