@@ -26,8 +26,8 @@ class Watch:
     """
 
     observable: str
-    drift: float | None = None
-    hull: tuple[float, float] | None = None
+    drift: float | int | None = None
+    hull: tuple[float | int, float | int] | None = None
     every: int = 1
 
     def __post_init__(self) -> None:
