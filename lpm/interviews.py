@@ -124,7 +124,9 @@ class Interviews:
                     f"{len(self.panel)}; build it with len(panel)"
                 )
             whole[asked] = values
-            moving[place] = jax.device_put(whole.reshape(old.shape), old.sharding)
+            new = whole.reshape(old.shape)
+            # As free to be moved as the old one: a bound leaf would compile the segment again.
+            moving[place] = jax.device_put(new, old.sharding) if old.committed else jnp.array(new)
             row[name] = whole
         for name, value in row.items():
             self.rounds.setdefault(name, []).append(value)
