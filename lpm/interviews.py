@@ -17,6 +17,8 @@ from .errors import PersonaError, ScenarioError, unknown
 from .personas import Interviewer, Panel, Reason, Recorded, Respondent, read_rules
 from .scenario import Scenario
 
+_ANSWER = "answer_"  # Before the names of variables among what is kept of a round.
+
 
 @dataclass
 class Interviews:
@@ -58,8 +60,19 @@ class Interviews:
         asked = np.flatnonzero(reasons >= 0)
         if not asked.size:
             return moving
+        self._check_lengths(plan, moving)
         answers = self._ask(plan, step, lanes, asked)
         return self._land(plan, step, moving, reasons, answers)
+
+    def _check_lengths(self, plan: Plan, moving: Sequence[Any]) -> None:
+        """Refuse variables that are not as long as the panel, before anybody is asked."""
+        for name in self.panel.answers:
+            found = moving[_place(plan, name)].shape[-1]
+            if found != len(self.panel):
+                raise ScenarioError(
+                    f"{name} has {found} along axis 'persona' for a panel of {len(self.panel)}; "
+                    "build it with len(panel)"
+                )
 
     def _moved(self, step: int, seen: Mapping[str, np.ndarray], reasons: np.ndarray) -> np.ndarray:
         """Why each run is asked because of a watched observable, or -1."""
@@ -110,7 +123,7 @@ class Interviews:
         reasons: np.ndarray,
         answers: Mapping[str, np.ndarray],
     ) -> list[Any]:
-        """Write answers into the state, and down."""
+        """The leaves with the answers in them; what was answered is noted."""
         moving, asked = list(moving), reasons >= 0
         tainted = self.panel.digest(step, self.unit).tainted
         row: dict[str, Any] = {"step": step, "reason": int(reasons.max()), "tainted": int(tainted)}
@@ -118,16 +131,11 @@ class Interviews:
             place = _place(plan, name)
             old = moving[place]
             whole = np.array(old).reshape(len(reasons), -1)
-            if whole.shape[1] != len(self.panel):
-                raise ScenarioError(
-                    f"{name} has {whole.shape[1]} along axis 'persona' for a panel of "
-                    f"{len(self.panel)}; build it with len(panel)"
-                )
             whole[asked] = values
             new = whole.reshape(old.shape)
             # As free to be moved as the old one: a bound leaf would compile the segment again.
             moving[place] = jax.device_put(new, old.sharding) if old.committed else jnp.array(new)
-            row[name] = whole
+            row[_ANSWER + name] = whole
         for name, value in row.items():
             self.rounds.setdefault(name, []).append(value)
         return moving
@@ -135,7 +143,7 @@ class Interviews:
     def recorded(self, plan: Plan) -> Recorded:
         """What was answered so far."""
         rounds = {n: np.array(x) for n, x in self.rounds.items()}
-        values = {name: np.moveaxis(rounds[name], 0, 1) for name in self.panel.answers}
+        values = {n: np.moveaxis(rounds[_ANSWER + n], 0, 1) for n in self.panel.answers}
         return Recorded(
             rounds["step"],
             rounds["reason"],

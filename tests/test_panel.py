@@ -225,6 +225,29 @@ def test_runs_of_an_ensemble_have_panels_of_their_own():
         assert np.array_equal(mine.values["stance"][at], alone.answers.values["stance"])
 
 
+def test_rounds_of_chunks_that_do_not_coincide_are_joined():
+    """Each run keeps the answers it had when only others were asked."""
+
+    def part(steps, base):
+        steps = np.array(steps)
+        values = (base + steps / 100)[None, :, None] * np.ones((1, 1, 2))
+        flags = np.full(len(steps), base == 0)
+        return personas.Recorded(steps, steps * 0 + 3, flags, {"stance": values})
+
+    joined = personas.join_recorded([part([0, 4], 0.0), part([0, 2, 8], 0.5)], alone=False)
+    assert joined.step.tolist() == [0, 2, 4, 8]
+    assert joined.values["stance"][:, :, 0].tolist() == [
+        [0, 0, 0.04, 0.04],
+        [0.5, 0.52, 0.52, 0.58],
+    ]
+    assert joined.tainted.tolist() == [True, False, True, False]
+    alone = lpm.ensemble(
+        model, lpm.Population.toy(64, seed=1), keys=[3], respondent=Voice(leaning), devices=1
+    )
+    assert alone.answers.values["stance"].shape == (1, 3, 2)
+    assert np.array_equal(alone.answers.run(0).values["stance"], run().answers.values["stance"])
+
+
 def test_a_transcript_replays_the_run_and_a_missing_answer_is_an_error(tmp_path):
     path = tmp_path / "told.jsonl"
     first = run(respondent=Interviewer(Voice(leaning), transcript=path))

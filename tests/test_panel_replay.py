@@ -6,9 +6,12 @@ import socket
 import numpy as np
 import pytest
 
+import lpm
 from lpm.errors import PersonaError
-from lpm.personas import Replay, read_transcript
+from lpm.personas import Interviewer, Local, Replay, read_transcript
+from scenarios.opinion import scenario
 from tests.golden.panel.write import OBSERVABLES, TRANSCRIPT, backend, exact, run
+from tests.small_model import write_model
 
 
 @pytest.fixture
@@ -45,6 +48,20 @@ def test_the_transcript_is_of_a_server_and_tells_people_apart():
     assert {line["kind"] for line in lines} == {"http"}
     said = {line["values"]["stance"] for line in lines if line["values"]}
     assert len(said) > 3  # So that a replay that mixed up its answers would be seen.
+
+
+def test_a_model_in_this_process_answers_a_panel(tmp_path):
+    """From a file, through the same path; and its answers are kept, since none come twice."""
+    pytest.importorskip("xllamacpp", reason="xllamacpp is missing: pip install 'lpm[personas]'")
+    model = Local(write_model(tmp_path / "small.gguf", seed=7), threads=1)
+    people, path = lpm.Population.toy(300, seed=5), tmp_path / "told.jsonl"
+    asked = {"key": 11, "steps": 12, "devices": 1}
+    with pytest.raises(PersonaError, match="needs a transcript"):
+        lpm.simulate(scenario, people, respondent=model, **asked)
+    found = lpm.simulate(scenario, people, respondent=Interviewer(model, transcript=path), **asked)
+    assert found.provenance["panel"]["kind"] == "local"
+    again = lpm.simulate(scenario, people, respondent=Replay(path), **asked)
+    assert np.array_equal(found.observed["support"], again.observed["support"])
 
 
 @pytest.mark.parametrize("change", ["stance", "order", "end"])
