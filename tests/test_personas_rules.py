@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from lpm.__main__ import main
 from lpm.errors import PersonaError
 from lpm.personas import (
     Codebook,
+    Http,
     Inquiry,
     Number,
     Persona,
@@ -167,7 +169,12 @@ card = "isolation"
 """
 
 
-def test_a_sheet_works_without_any_model(tmp_path, capsys):
+def test_a_sheet_works_without_any_model(tmp_path, capsys, monkeypatch):
+    """Nor any client of one."""
+    for client in ("openai", "xllamacpp"):
+        monkeypatch.setitem(sys.modules, client, None)
+    with pytest.raises(PersonaError, match="needs openai"):
+        Http("a-model", "http://127.0.0.1:9/v1")  # The control: they are gone.
     sheet, record = tmp_path / "home.toml", tmp_path / "home.jsonl"
     sheet.write_text(SHEET)
 
