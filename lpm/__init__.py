@@ -41,6 +41,7 @@ from .graphs import (
 )
 from .networks import Graph as Graph, Groups as Groups, Lattice as Lattice, Mixing as Mixing
 from .params import Params as Params
+from .personas import Panel as Panel
 from .population import Population as Population
 from .scenario import Scenario as Scenario, every as every
 from .simulation import ensemble as ensemble, simulate as simulate

@@ -110,6 +110,7 @@ _EMPTY: dict[str, Any] = {
     "observed": {},
     "moving": [],
     "snapshots": {},
+    "interviews": {},
     "faults": np.zeros(0, np.int32),
 }
 

@@ -33,6 +33,7 @@ class Plan:
         varied: per leaf of params: whether it has a row for each lane.
         spare: whether there are, or may come to be, empty slots.
         batched: whether this plan runs several lanes at once.
+        answers: variables that a panel fills between segments.
     """
 
     processes: tuple[Callable[..., Any], ...]
@@ -49,6 +50,7 @@ class Plan:
     checks: tuple[tuple[str, str], ...] = ()
     spare: bool = True
     batched: bool = False
+    answers: tuple[str, ...] = ()
     mesh: Mesh | None = None
 
     def split(self, state: State) -> tuple[list[Any], list[Any]]:

@@ -16,6 +16,7 @@ from .axes import AGENT
 from .draw import Draw
 from .engine import FIXED, MOVING, Plan, agent_leaves, find_roles, list_checks
 from .errors import ScenarioError, SimulationError
+from .interviews import answered_roles
 from .params import Params
 from .population import Population
 from .scenario import Scenario
@@ -71,13 +72,27 @@ def choose_mesh(devices: Any, capacity: int) -> Mesh | None:
 
 
 def make_plan(
-    scenario: Scenario, params: Params, estimator: str, debug: bool, every: int, mesh: Mesh | None
+    scenario: Scenario,
+    params: Params,
+    estimator: str,
+    debug: bool,
+    every: int,
+    mesh: Mesh | None,
+    *,
+    pauses: bool = False,
 ) -> Plan:
     """A plan without the parts that need a state; see `complete`.
 
+    `pauses` says that whoever runs the plan stops where the scenario's panel is to be asked.
+
     Raises:
-        ScenarioError: an unknown estimator.
+        ScenarioError: an unknown estimator, or a panel and no pauses.
     """
+    if scenario.panel is not None and not pauses:
+        raise ScenarioError(
+            f"{scenario.name} has a panel, which cannot be asked inside a fit or a gradient; run "
+            "it once and give scenario.answered(run.answers), whose answers are constants"
+        )
     if estimator not in ESTIMATORS:
         raise ScenarioError(f"estimator = {estimator!r}; it is one of {list(ESTIMATORS)}")
     return Plan(
@@ -87,6 +102,7 @@ def make_plan(
         debug=debug,
         every=int(every),
         mesh=mesh,
+        answers=() if scenario.panel is None else tuple(scenario.panel.answers),
         varied=tuple(params.varies(name) for name in params.knobs()),
     )
 
@@ -197,7 +213,7 @@ def _prepare(
 def complete(plan: Plan, state: Any, params: Any, key: Any, full: bool) -> Plan:
     """The plan with what only the state's structure tells: roles, checks and axes of leaves."""
     plan = replace(plan, treedef=jax.tree.structure(state))
-    roles = find_roles(plan, state, params, key)
+    roles = answered_roles(state, plan.answers, find_roles(plan, state, params, key))
     flags = jax.tree.unflatten(plan.treedef, list(roles))
     checks = list_checks(state, roles, plan)
     return replace(

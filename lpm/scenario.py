@@ -14,6 +14,7 @@ from .axes import Array, Bool, axis_names, describe, hints, is_array
 from .draw import Draw
 from .errors import ScenarioError, listing, unknown
 from .params import Params, html_table
+from .personas import Panel, Recorded
 from .population import Population
 from .state import State
 
@@ -39,6 +40,8 @@ class Scenario(Generic[S, P]):
         population: `(size, *, seed, capacity) -> Population`, who it happens to unless the caller
             brings another population.
         baseline: changes of params that the run is compared with, such as `{"closure": 0}`.
+        panel: described people who are interviewed between segments of a run; their answers fill
+            variables of the state.
 
     Raises:
         ScenarioError: processes without distinct names, no steps, a baseline that does not fit
@@ -53,6 +56,7 @@ class Scenario(Generic[S, P]):
     unit: str = dataclasses.field(kw_only=True, default="step")
     population: Callable[..., Population] = dataclasses.field(kw_only=True, default=Population.toy)
     baseline: Mapping[str, Any] = dataclasses.field(kw_only=True, default_factory=dict)
+    panel: Panel | None = dataclasses.field(kw_only=True, default=None)
 
     def __post_init__(self) -> None:
         if callable(self.processes):
@@ -93,6 +97,14 @@ class Scenario(Generic[S, P]):
             raise ScenarioError(unknown("Scenario", "part", wrong, names))
         return dataclasses.replace(self, **changes)
 
+    def answered(self, answers: Recorded) -> "Scenario[S, P]":
+        """The same scenario with the answers of a run in place of its panel.
+
+        All of it is one program then, which gradients and fits can cross; the answers stay as they
+        were, whatever the parameters.
+        """
+        return self.replace(processes=(answers.hear, *self.processes), panel=None)
+
     def table(self) -> list[dict[str, Any]]:
         """One row per part: what it is and where it comes in the schedule."""
         rows = [{"part": "init", "name": process_name(self.init), "schedule": "step 0"}]
@@ -100,6 +112,9 @@ class Scenario(Generic[S, P]):
             {"part": "process", "name": process_name(p), "schedule": f"{i}, all agents at once"}
             for i, p in enumerate(self.processes, 1)
         ]
+        if self.panel is not None:
+            told = ", ".join(self.panel.answers)
+            rows += [{"part": "panel", "name": f"{len(self.panel)} personas", "schedule": told}]
         rows += [{"part": "observe", "name": process_name(self.observe), "schedule": "after"}]
         rows += [{"part": "horizon", "name": f"{self.steps} x {self.unit}", "schedule": ""}]
         return rows

@@ -1,7 +1,7 @@
 """Drive a compiled run segment by segment: stream observables, save, show progress, find faults."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -13,8 +13,10 @@ import numpy as np
 from .checkpoints import Checkpoints
 from .engine import Plan, advance, lanewise
 from .errors import ScenarioError, SimulationError
+from .interviews import Interviews
 from .launch import start
 from .params import Params
+from .personas import Recorded
 from .population import Population
 from .scenario import Scenario
 from .state import State
@@ -34,6 +36,7 @@ class Outcome:
     faults: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     snapshots: dict[int, State] = field(default_factory=dict)
     state: State | None = None
+    answers: Recorded | None = None
 
     def observed(self) -> dict[str, np.ndarray]:
         """Observables over all rows so far, rows on the axis after the lanes'."""
@@ -53,17 +56,21 @@ def run_segments(
     checkpoints: Checkpoints,
     after: Callable[[int, Outcome], None],
     lanes: Sequence[str] = ("",),
+    interviews: Interviews | None = None,
 ) -> Outcome:
     """Run `steps` steps (all lanes together if batched), or continue a saved run.
 
     `after(steps, outcome)` is called between segments with the steps just done; `lanes` are the
-    words by which a fault names the run it happened in.
+    words by which a fault names the run it happened in. A panel is asked between segments, so that
+    the compiled program is the same as without one.
 
     Raises:
+        PersonaError: an answer that cannot be had.
         SimulationError: a variable left its bounds (if `throw`), memory is short, or a checkpoint
             does not fit.
     """
     wanted = _check_snapshots(snapshots, steps)
+    stops = {*wanted, *(interviews.panel.stops(steps) if interviews else ())}
     plan, state = start(scenario, population, plan, params, key)
     plan = fit_rows(plan, state, params)
     rows = min(plan.rows, math.ceil(steps / plan.every / _SEGMENTS))
@@ -78,13 +85,17 @@ def run_segments(
         for at, leaves in saved["snapshots"].items():
             outcome.snapshots[int(at)] = to_host(plan, leaves, fixed, int(at))
         moving = _put_back(saved["moving"], moving)
+        if interviews:
+            interviews.restore(saved["interviews"])
         if throw:
             raise_faults(plan, outcome.faults, scenario.unit, population.capacity, lanes)
         after(outcome.step, outcome)
     faults = jnp.asarray(outcome.faults)
     del state
     while outcome.step < steps:
-        length = _next_stop(outcome.step, steps, plan.every, rows, wanted) - outcome.step
+        if interviews:
+            moving = interviews.hold(plan, outcome.step, moving, fixed, params)
+        length = _next_stop(outcome.step, steps, plan.every, rows, stops) - outcome.step
         at, count = jnp.int32(outcome.step), jnp.int32(length)
         moving, faults, buffer = advance(plan, moving, fixed, at, faults, params, key, count)
         _collect(plan, outcome, buffer, length)
@@ -93,19 +104,24 @@ def run_segments(
             outcome.snapshots[outcome.step] = to_host(plan, moving, fixed, outcome.step)
         if throw:
             raise_faults(plan, outcome.faults, scenario.unit, population.capacity, lanes)
-        checkpoints.save(partial(_payload, outcome, moving), last=outcome.step == steps)
+        save = partial(_payload, outcome, moving, interviews)
+        checkpoints.save(save, last=outcome.step == steps)
         after(length, outcome)
     outcome.state = plan.join(moving, fixed, jnp.int32(outcome.step))
+    outcome.answers = interviews.recorded(plan) if interviews else None
     return outcome
 
 
-def _payload(outcome: Outcome, moving: Sequence[jax.Array]) -> dict[str, Any]:
+def _payload(
+    outcome: Outcome, moving: Sequence[jax.Array], interviews: Interviews | None
+) -> dict[str, Any]:
     """All that a resumed run needs beside what it recomputes from its key."""
     return {
         "step": np.asarray(outcome.step),
         "faults": outcome.faults,
         "moving": [np.asarray(x) for x in moving],
         "observed": outcome.observed() if outcome.rows else {},
+        "interviews": interviews.save() if interviews else {},
         "snapshots": {
             str(step): outcome.plan.split(state)[0]
             for step, state in outcome.snapshots.items()
@@ -138,10 +154,10 @@ def _collect(plan: Plan, outcome: Outcome, buffer: Any, length: int) -> None:
         outcome.rows.append({name: np.asarray(x)[:rows] for name, x in buffer.items()})
 
 
-def _next_stop(step: int, steps: int, every: int, rows: int, wanted: Sequence[int]) -> int:
-    """Step at which the running segment ends: `rows` are full, a snapshot, or the end."""
+def _next_stop(step: int, steps: int, every: int, rows: int, stops: Iterable[int]) -> int:
+    """Step at which the running segment ends: `rows` are full, something waits, or the end."""
     full = (step // every + rows) * every
-    return min([full, steps, *(s for s in wanted if s > step)])
+    return min([full, steps, *(s for s in stops if s > step)])
 
 
 def fit_rows(plan: Plan, state: State, params: Params) -> Plan:

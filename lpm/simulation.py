@@ -13,8 +13,10 @@ from .axes import is_traced
 from .checkpoints import Checkpoints
 from .engine import Plan, trace
 from .errors import ScenarioError, SimulationError
+from .interviews import open_interviews
 from .launch import choose_mesh, key_words, make_plan, start_scored
 from .params import Params
+from .personas import Interviewer, Respondent, join_recorded
 from .population import Population
 from .progress import open_progress
 from .provenance import describe_run
@@ -37,6 +39,7 @@ def simulate(
     snapshots: Sequence[int] = (),
     estimator: str = "stop",
     devices: Any = None,
+    respondent: Respondent | Interviewer | None = None,
     checkpoint: str | Path | None = None,
     progress: bool | Callable[[Trajectory], None] | None = None,
     throw: bool = True,
@@ -58,6 +61,8 @@ def simulate(
         snapshots: steps whose whole state is kept on the host; 0 is the initial state.
         estimator: how a gradient passes a discrete draw: stop, straight_through, mean_field, score.
         devices: `None` (all that are worth it), a number, or a list of JAX devices.
+        respondent: who answers for the scenario's panel: `Http`, `Local`, `Replay`, `Rules`, or an
+            `Interviewer` with a transcript and a budget; `None` leaves it to the panel's card.
         checkpoint: folder to save to between segments and to resume from.
         progress: `True`, `False`, `None` (a bar in a terminal or notebook, nothing when piped), or
             a function called with the trajectory so far after each segment.
@@ -67,6 +72,7 @@ def simulate(
 
     Raises:
         ScenarioError: the scenario or params do not fit.
+        PersonaError: an answer of the panel that cannot be had.
         SimulationError: a variable left its bounds, births outgrew the slots, memory is short, or
             the checkpoint belongs to another run.
     """
@@ -76,10 +82,15 @@ def simulate(
         raise ScenarioError("params hold several variants; run them with lpm.ensemble")
     if words.ndim != 1:
         raise SimulationError(f"simulate takes one key, not {words.shape[0]}; use lpm.ensemble")
-    population, plan = _prepare(scenario, population, params, devices, estimator, debug, every)
-    if is_traced((params, words)):
+    traced = is_traced((params, words))
+    population, plan = _prepare(
+        scenario, population, params, devices, estimator, debug, every, not traced
+    )
+    if traced:
         return _traced(scenario, population, plan, params, words, steps)
+    interviews = open_interviews(scenario, respondent, checkpoint)
     about = describe_run(scenario, population, params, words, steps, every, estimator)
+    about |= interviews.identity if interviews else {}
     with open_progress(progress, steps, scenario.unit, scenario.name) as bar:
         outcome = run_segments(
             scenario,
@@ -92,7 +103,9 @@ def simulate(
             throw=throw,
             checkpoints=Checkpoints(checkpoint, about | {"snapshots": _numbers(snapshots)}),
             after=lambda n, now: bar(n, lambda: _trajectory(scenario, now, about, every)),
+            interviews=interviews,
         )
+    about |= interviews.record(outcome.answers) if interviews else {}
     return _trajectory(scenario, outcome, about, every)
 
 
@@ -107,6 +120,7 @@ def ensemble(
     snapshots: Sequence[int] = (),
     estimator: str = "stop",
     devices: Any = None,
+    respondent: Respondent | Interviewer | None = None,
     checkpoint: str | Path | None = None,
     progress: bool | None = None,
     throw: bool = True,
@@ -124,8 +138,9 @@ def ensemble(
         population: one population, or several.
         keys: an array of JAX keys, or a list of ints or keys: one per run.
         keep_state: keep the final states; they take memory for every run.
-        params, steps, every, snapshots, estimator, devices, checkpoint, progress, throw, debug: as
-            for `simulate`; snapshots need runs that advance together.
+        params, steps, every, snapshots, estimator, devices, respondent, checkpoint, progress,
+            throw, debug: as for `simulate`; snapshots need runs that advance together. Runs whose
+            panels are asked the same get the same answer.
 
     Raises:
         ScenarioError: the scenario or params do not fit.
@@ -139,6 +154,7 @@ def ensemble(
         "snapshots": snapshots,
         "estimator": estimator,
         "devices": devices,
+        "respondent": respondent,
         "progress": progress,
         "throw": throw,
         "debug": debug,
@@ -159,10 +175,15 @@ def ensemble(
     if words.ndim != 2:
         raise SimulationError("ensemble takes several keys: jax.random.split(key, runs) or [0, 1]")
     runs, variants = words.shape[0], params.variants()
-    population, plan = _prepare(scenario, population, params, devices, estimator, debug, every)
-    if is_traced((params, words)):
+    traced = is_traced((params, words))
+    population, plan = _prepare(
+        scenario, population, params, devices, estimator, debug, every, not traced
+    )
+    if traced:
         return _traced_ensemble(scenario, population, plan, params, words, steps)
+    interviews = open_interviews(scenario, respondent, checkpoint)
     about = describe_run(scenario, population, params, words, steps, every, estimator)
+    about |= interviews.identity if interviews else {}
     kept = about | {"snapshots": _numbers(snapshots)}
     Checkpoints(checkpoint, kept)
     total = runs * (variants or 1)
@@ -188,10 +209,12 @@ def ensemble(
                 checkpoints=Checkpoints(folder, kept | {"lanes": lanes.tolist()}),
                 after=lambda n, _: bar(n, None),
                 lanes=[_lane_name(int(lane), runs, variants) for lane in lanes],
+                interviews=interviews.again() if interviews else None,
             )
             outcome.state = outcome.state if keep_state else None
             outcomes.append(outcome)
     whole = _join(outcomes, keep_state)
+    about |= interviews.record(whole.answers) if interviews else {}
     trajectory = _trajectory(scenario, whole, about, every, lead=("run",))
     return (
         trajectory if variants is None else _fold_variants(trajectory, whole.plan, variants, runs)
@@ -229,6 +252,7 @@ def _prepare(
     estimator: str,
     debug: bool,
     every: int,
+    pauses: bool,
 ) -> tuple[Population, Plan]:
     """The plan, and the population with a capacity that the devices can share."""
     if not isinstance(population, Population):
@@ -236,7 +260,8 @@ def _prepare(
     mesh = choose_mesh(devices, population.capacity)
     if mesh is not None and population.capacity % mesh.size:
         population = population.with_capacity(-(-population.capacity // mesh.size) * mesh.size)
-    return population, make_plan(scenario, params, estimator, debug, every, mesh)
+    plan = make_plan(scenario, params, estimator, debug, every, mesh, pauses=pauses)
+    return population, plan
 
 
 def _trajectory(
@@ -263,6 +288,7 @@ def _trajectory(
         lead=lead,
         unit=scenario.unit,
         source=Provenance(about),
+        answers=outcome.answers,
     )
 
 
@@ -324,6 +350,7 @@ def _join(outcomes: list[Outcome], keep_state: bool) -> Outcome:
     names = outcomes[0].rows[0] if outcomes[0].rows else {}
     whole = [o.observed() for o in outcomes] if names else []
     snapshots = outcomes[0].snapshots
+    answers = [o.answers for o in outcomes if o.answers is not None]
     return Outcome(
         plan,
         step=outcomes[0].step,
@@ -331,6 +358,7 @@ def _join(outcomes: list[Outcome], keep_state: bool) -> Outcome:
         faults=join([o.faults for o in outcomes], axis=0),
         snapshots={s: _states(plan, [o.snapshots[s] for o in outcomes]) for s in snapshots},
         state=_states(plan, [o.state for o in outcomes]) if keep_state else None,
+        answers=join_recorded(answers, alone=not plan.batched) if answers else None,
     )
 
 
@@ -349,8 +377,12 @@ def _fold_variants(trajectory: Trajectory, plan: Plan, variants: int, runs: int)
         return jax.tree.unflatten(plan.treedef, [fold(x) if lane else x for x, lane in leaves])
 
     observed = {name: fold(x) for name, x in trajectory.observed.items()}
+    answers = trajectory.answers
+    if answers is not None:
+        answers = replace(answers, values={name: fold(x) for name, x in answers.values.items()})
     return replace(
         trajectory,
+        answers=answers,
         observed=observed,
         plain=observed,
         faults={name: fold(x) for name, x in trajectory.faults.items()},
@@ -368,6 +400,7 @@ def _stack_populations(parts: Sequence[Trajectory]) -> Trajectory:
     observed = {n: np.stack([p.observed[n] for p in parts]) for n in parts[0].observed}
     return replace(
         parts[0],
+        answers=None,
         observed=observed,
         plain=observed,
         state=None,

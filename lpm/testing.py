@@ -59,6 +59,9 @@ def check_scenario(
     rows = ensemble(scenario, population, keys=[key, key + 1], steps=run.steps, devices=1)
     _same("the same run in an ensemble", base, _row(rows, 0))
     _check_one_trace(run)
+    if base.answers is not None:  # A gradient takes them for constants.
+        run.scenario = scenario.answered(base.answers)
+        _same("its answers without its panel", base, run())
     _check_gradients(run)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from .errors import DataError, SimulationError, listing, unknown
+from .personas import Recorded
 from .state import State
 
 _PROVENANCE, _SCALARS = "provenance.json", "observables.parquet"
@@ -45,6 +46,8 @@ class Trajectory:
         plain: `observed` without the score's factor (equal in value).
         lead: names of the leading axes, such as ("variant", "run").
         unit: what one step is.
+        answers: what the scenario's panel said, where it has one; not written by `save`, since a
+            transcript keeps it.
     """
 
     time: Any
@@ -57,6 +60,7 @@ class Trajectory:
     lead: tuple[str, ...] = field(metadata={"static": True}, default=())
     unit: str = field(metadata={"static": True}, default="step")
     source: Provenance = field(metadata={"static": True}, default=Provenance(), repr=False)
+    answers: Recorded | None = field(metadata={"static": True}, default=None, repr=False)
 
     @property
     def provenance(self) -> dict[str, Any]:

@@ -194,7 +194,7 @@ def test_a_wrong_sheet_says_where_and_what_would_be_right(tmp_path, old, new, ma
         ('kind = "local"\npath = "none.gguf"', "is no file; give a GGUF file"),
         ('kind = "local"\npath = "home.toml"', "is no GGUF file"),
         ('kind = "replay"\npath = "none.jsonl"', "is no file; give the transcript"),
-        ("", "names no respondent; give --model and --url, or --gguf"),
+        ("", "names no respondent; give --model and --url, --gguf, or --card"),
     ],
 )
 def test_a_wrong_respondent_is_said_before_anything_is_asked(tmp_path, capsys, respondent, match):

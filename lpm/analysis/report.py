@@ -93,6 +93,7 @@ def report(story: Story, illustrations: Sequence[Illustration]) -> str:
         *(figure(picture) for picture in illustrations),
         section("Parameters", table(_parameters(story))),
         section("People", _people(story)) if story.population is not None else "",
+        section("Panel", table(_panel(story), "pairs")) if _panel(story) else "",
         section("About the model", text) if text else "",
         section("Where this came from", table(_provenance(story), "pairs")),
     ]
@@ -182,9 +183,24 @@ def _fit(population: Population) -> str:
     )
 
 
+def _panel(story: Story) -> list[dict[str, str]]:
+    """Who answered, whether that is a language model, where it is on record, when and why."""
+    about = dict(story.policy.provenance.get("panel", {}))
+    if not about:
+        return []
+    rounds = about.pop("rounds", [])
+    about["is_language_model"] = "yes" if about.get("is_language_model") else "NO"
+    asked = [
+        f"{r['step']} ({r['reason']}{', unverified news' if r['tainted'] else ''})" for r in rounds
+    ]
+    lines = [{"what": words(name), "value": str(value)} for name, value in about.items()]
+    return [*lines, {"what": "asked before step", "value": ", ".join(asked)}]
+
+
 def _provenance(story: Story) -> list[dict[str, str]]:
     about = dict(story.policy.provenance)
     about.pop("params", None)
+    about.pop("panel", None)
     return [
         {"what": words(name), "value": value if isinstance(value, str) else json.dumps(value)}
         for name, value in about.items()

@@ -19,7 +19,7 @@ class Spec:
     """All that decides what a run computes, as plain JSON values.
 
     `population` is the file people were read from, if any, and `people` their fingerprint; `fit`
-    is what was asked of a fit, and empty for a run.
+    is what was asked of a fit, and empty for a run. `respondent` is who answers for a panel.
     """
 
     scenario: str
@@ -34,6 +34,7 @@ class Spec:
     compared: bool = True
     changes: dict[str, Any] = field(default_factory=dict)
     legend: dict[str, Any] = field(default_factory=dict)
+    respondent: str = ""
     lpm: str = ""
     fit: dict[str, Any] = field(default_factory=dict)
 
@@ -124,7 +125,7 @@ class RunFolder:
 
     def discard_if_empty(self) -> None:
         """Remove the folder if nothing was computed yet, so that its name is free again."""
-        kept = ("**/arrays", "**/*.parquet", "**/*.npz")
+        kept = ("**/arrays", "**/*.parquet", "**/*.npz", "*.jsonl")
         saved = any(any(self.path.glob(pattern)) for pattern in kept)
         if not saved:
             shutil.rmtree(self.path)

@@ -65,7 +65,7 @@ def measure(scenario: Scenario[Any, Any], params: Params, agents: int = _SAMPLE)
         _, building = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    plan = make_plan(scenario, params, "stop", False, 1, None)
+    plan = make_plan(scenario, params, "stop", False, 1, None, pauses=True)
     key = key_words(0)
     plan, state = start(scenario, population, plan, params, key)
     _, begin = next(reversed(population.compiled.values()))

@@ -11,6 +11,7 @@ def _add_asking(verb: argparse.ArgumentParser) -> None:
         "--url", metavar="URL", help="of the endpoint; the key is in LPM_PERSONAS_KEY"
     )
     verb.add_argument("--gguf", metavar="FILE", help="a model to run in this process")
+    verb.add_argument("--card", metavar="C", help="rules in place of a model, such as isolation")
     _add_transcript(verb)
 
 

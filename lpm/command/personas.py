@@ -168,14 +168,18 @@ def _begin(options: argparse.Namespace, console: Console) -> tuple[Sheet, Respon
     sheet = read_sheet(options.sheet)
     given: Mapping[str, Any] = sheet.respondent
     base = sheet.path.parent
-    if options.gguf:
+    if options.card:
+        given, base = {"kind": "rules", "card": options.card}, Path()
+    elif options.gguf:
         given, base = {"kind": "local", "path": options.gguf}, Path()
     elif options.model or options.url:
         kept = given if given.get("kind") == "http" else {"kind": "http"}
         new = {"model": options.model, "url": options.url}
         given = {**kept, **{name: value for name, value in new.items() if value}}
     if not given:
-        raise PersonaError(f"{sheet.path} names no respondent; give --model and --url, or --gguf")
+        raise PersonaError(
+            f"{sheet.path} names no respondent; give --model and --url, --gguf, or --card"
+        )
     respondent = make_respondent(given, base)
     about = respondent.about
     _say(console, f"{sheet.name}: {about.name}")

@@ -12,6 +12,7 @@ from ..analysis.report import Story, figures, report
 from ..analysis.summary import reading, rows, summarise
 from ..errors import LpmError, SimulationError
 from ..params import Params
+from ..personas import Interviewer
 from ..population import Population
 from ..provenance import package_version, source_hash
 from ..scenario import Scenario, check_schedules, check_steps
@@ -20,6 +21,7 @@ from ..trajectory import Trajectory, load as load_trajectory
 from .folder import RunFolder, Spec, check_new
 from .memory import check_fits
 from .people import FromFile
+from .respondents import announced, interviewer_of, kept_in, written_out
 from .scenarios import Loaded, load
 from .tables import show
 from .values import changes, whole
@@ -42,6 +44,7 @@ class Job:
     legend: Legend
     population: Population
     folder: RunFolder
+    interviewer: Interviewer | None = None
 
     @property
     def baseline(self) -> Params | None:
@@ -61,6 +64,11 @@ def add_run(commands: Any) -> None:
     parser.add_argument("--every", type=int, help="steps between two observations (1)")
     parser.add_argument(
         "--set", action="append", metavar="NAME=VALUE", help="change a parameter; repeat for more"
+    )
+    parser.add_argument(
+        "--respondent",
+        metavar="WHO",
+        help="who answers for a panel: a sheet's FILE, replay:FILE, rules, or rules:CARD",
     )
     parser.add_argument("--no-baseline", action="store_true", help="run the policy alone")
     parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
@@ -93,6 +101,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
         return
     path = job.folder.path
     console.print(_headline(job), highlight=False, soft_wrap=True)
+    if who := announced(job.interviewer):
+        console.print(who, highlight=False, markup=False, soft_wrap=True)
     try:
         policy = _simulate(job, "policy", job.params)
         job.legend.check(policy)
@@ -131,6 +141,7 @@ def settle(options: argparse.Namespace, loaded: Loaded, params: Params) -> Spec:
         every=1 if getattr(options, "every", None) is None else options.every,
         compared=not getattr(options, "no_baseline", False),
         legend=loaded.legend.record(),
+        respondent=written_out(getattr(options, "respondent", None)),
         lpm=package_version(),
     )
     if spec.runs < 1:
@@ -171,10 +182,12 @@ def _begin(options: argparse.Namespace) -> Job:
     spec = replace(settle(options, loaded, params), changes=given)
     if spec.compared:
         params.replace(**loaded.scenario.baseline)
+    asked = interviewer_of(spec.respondent, loaded.scenario.panel, loaded.scenario.name)
     check_fits(loaded.scenario, params, spec.agents, spec.runs)
     population = loaded.scenario.population(spec.agents, seed=spec.seed)
     folder = RunFolder.claim(options.out, loaded.scenario.name, spec)
-    return Job(spec, loaded.scenario, params, loaded.legend, population, folder)
+    asked = kept_in(asked, folder.path)
+    return Job(spec, loaded.scenario, params, loaded.legend, population, folder, asked)
 
 
 def _resume(options: argparse.Namespace, console: Console) -> Job | None:
@@ -188,7 +201,9 @@ def _resume(options: argparse.Namespace, console: Console) -> Job | None:
     params = loaded.scenario.params.replace(**spec.changes)
     check_fits(loaded.scenario, params, spec.agents, spec.runs)
     population = loaded.scenario.population(spec.agents, seed=spec.seed)
-    return Job(spec, loaded.scenario, params, loaded.legend, population, folder)
+    asked = interviewer_of(spec.respondent, loaded.scenario.panel, loaded.scenario.name)
+    asked = kept_in(asked, folder.path)
+    return Job(spec, loaded.scenario, params, loaded.legend, population, folder, asked)
 
 
 def load_peopled(name: str, population: str | None) -> Loaded:
@@ -244,6 +259,7 @@ def check_same(options: argparse.Namespace, spec: Spec, record: str) -> None:
         "population": str(Path(options.population).resolve()) if options.population else None,
         "every": getattr(options, "every", None),
         "no_baseline": getattr(options, "no_baseline", False) or None,
+        "respondent": written_out(getattr(options, "respondent", None)) or None,
     }
     for name, value in given.items():
         if value is not None and value != stored[name]:
@@ -267,6 +283,7 @@ def _simulate(job: Job, name: str, params: Params) -> Trajectory:
         params=params,
         steps=job.spec.steps,
         every=job.spec.every,
+        respondent=job.interviewer,
         checkpoint=job.folder.checkpoint / name,
         keep_state=False,
     )

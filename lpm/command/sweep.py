@@ -12,12 +12,14 @@ from rich.console import Console
 from ..analysis.summary import Estimate, number, scalars, words
 from ..errors import LpmError, SimulationError
 from ..params import Params
+from ..personas import Interviewer
 from ..population import Population
 from ..scenario import Scenario
 from ..simulation import ensemble
 from ..trajectory import Trajectory, load as load_trajectory
 from .folder import SWEEP, TABLE, RunFolder, Spec, check_new
 from .memory import check_fits
+from .respondents import announced, interviewer_of, kept_in
 from .run import Interrupted, add_size, check_same, load_peopled, load_unchanged, settle
 from .tables import show
 from .values import grid
@@ -48,6 +50,11 @@ class Grid:
     folder: RunFolder
 
     @property
+    def interviewer(self) -> Interviewer | None:
+        """By whom a panel is asked: of its card, as a grid asks it often."""
+        return interviewer_of("", self.scenario.panel, self.scenario.name)
+
+    @property
     def cells(self) -> dict[str, list[Any]]:
         """Value of each swept parameter at each point."""
         return self.spec.changes
@@ -75,6 +82,8 @@ def sweep(options: argparse.Namespace, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if who := announced(todo.interviewer):
+        console.print(who, highlight=False, markup=False, soft_wrap=True)
     try:
         trajectory = _simulate(todo)
     except LpmError:
@@ -138,6 +147,7 @@ def _simulate(todo: Grid) -> Trajectory:
         keys=[spec.seed + i for i in range(spec.runs)],
         params=_params(todo.scenario, todo.cells),
         steps=spec.steps,
+        respondent=kept_in(todo.interviewer, todo.folder.path),
         checkpoint=todo.folder.checkpoint,
         keep_state=False,
     )

@@ -25,14 +25,22 @@ from .pace import Pace, frontier
 from .learning import Learnt, learn
 from .legislator import Legislator, Reign, Year, govern
 from .needs import Enquiry, Need, ask_where_it_matters, updated, where_to_ask
+from .headlines import Digest, Event
+from .inquiry import Inquiry, personas_of
+from .interview import Fallback, Interview
+from .interviewer import Interviewer
+from .memory import lived_by, remember
+from .panel import Panel, Watch
 from .planning import Plan, plan
 from .probing import Probe, probe
 from .question import Persona, Question, Settings
+from .recorded import Reason, Recorded, join_recorded
 from .replay import Replay
 from .replies import About, Fault, Provenance, Reply, Respondent
 from .residual import Correction, correct
 from .respondents import Http, Local
-from .rules import Rules, read_rules
+from .rule_cards import read_rules
+from .rules import Rules
 from .sheets import Sheet, make_respondent, read_sheet
 from .shifts import Shifts, measure_shifts
 from .spread import Spread, spread_out
@@ -55,18 +63,23 @@ __all__ = [
     "Elasticities",
     "Enquiry",
     "Entry",
+    "Digest",
+    "Event",
     "Failure",
     "Fallback",
     "Fault",
     "Form",
     "Http",
+    "Inquiry",
     "Interview",
     "Learnt",
     "Legislator",
+    "Interviewer",
     "Local",
     "Need",
     "Number",
     "Pace",
+    "Panel",
     "Persona",
     "Plan",
     "Price",
@@ -74,6 +87,8 @@ __all__ = [
     "Provenance",
     "Question",
     "Reign",
+    "Reason",
+    "Recorded",
     "Replay",
     "Reply",
     "Respondent",
@@ -91,6 +106,7 @@ __all__ = [
     "Tally",
     "Thresholds",
     "Year",
+    "Watch",
     "ask",
     "ask_where_it_matters",
     "attempts_frame",
@@ -106,19 +122,23 @@ __all__ = [
     "fit_thresholds",
     "govern",
     "hashed_words",
+    "join_recorded",
     "leaning",
     "learn",
+    "lived_by",
     "log_odds",
     "make_respondent",
     "make_surface",
     "measure_shifts",
     "monotone",
     "pairs",
+    "personas_of",
     "plan",
     "probe",
     "read_rules",
     "read_sheet",
     "read_transcript",
+    "remember",
     "shares_of",
     "spread_out",
     "straight",

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, SupportsFloat
 
 from ..errors import PersonaError, listing
 
@@ -84,10 +84,12 @@ class Codebook:
     Attributes:
         numbers: in the order of the answer.
         groups: of names whose numbers are weights and cannot all be zero; they may be none.
+        at: the levels of a curve in numbers, for `Rules`, who cannot read; no model is told them.
     """
 
     numbers: tuple[Number, ...]
     groups: tuple[tuple[str, ...], ...] = ()
+    at: tuple[Mapping[str, SupportsFloat], ...] = ()
 
     def __post_init__(self) -> None:
         names = self.names
@@ -98,18 +100,30 @@ class Codebook:
                 raise PersonaError(f"group member {name!r} must be a number of at least 0")
 
     @classmethod
-    def curve(cls, actions: Sequence[str], levels: Sequence[str], of: int = 100) -> "Codebook":
+    def curve(
+        cls,
+        actions: Sequence[str],
+        levels: Sequence[str],
+        of: int = 100,
+        at: Sequence[Mapping[str, SupportsFloat]] = (),
+    ) -> "Codebook":
         """How many `of` so many people would take each action, at each level of a situation.
 
-        Names are `action_k` for level k from 0. `levels` says each level in words, with its unit.
+        Names are `action_k` for level k from 0. `levels` says each level in words, with its unit;
+        `at` says it in numbers.
+
+        Raises:
+            PersonaError: not as many levels in numbers as in words, where there are any.
         """
+        if at and len(at) != len(levels):
+            raise PersonaError(f"at has {len(at)} levels for {len(levels)} in words; give each")
         numbers = tuple(
             Number(f"{action}_{k}", (0, of), f"of {of} such people, {action}, {level}", whole=True)
             for k, level in enumerate(levels)
             for action in actions
         )
         groups = tuple(tuple(f"{a}_{k}" for a in actions) for k in range(len(levels)))
-        return cls(numbers, groups)
+        return cls(numbers, groups, tuple(at))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ _ROLE = (
     "You describe how a group of real people would behave. You do not act for them and you do not "
     "say how they should behave. The people are: "
 )
-KEYED = ("model", "persona", "event", "prompt", "schema", "settings", "repeat")
+KEYED = ("model", "persona", "facts", "event", "prompt", "schema", "settings", "repeat")
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,21 @@ class Persona:
         name: short and unique among those asked.
         text: the description, as a model reads it.
         weight: people, or their share: any unit that all personas have in common.
+        facts: the description in numbers, for `Rules`, who cannot read; no model is told them.
     """
 
     name: str
     text: str
     weight: float = 1.0
+    facts: Mapping[str, SupportsFloat] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for fact, value in self.facts.items():
+            if not fact.isidentifier() or not math.isfinite(float(value)):
+                raise PersonaError(
+                    f"persona {self.name!r}: fact {fact!r} = {value} must be a finite number "
+                    "under a plain name"
+                )
         if not self.name or not self.text.strip():
             raise PersonaError(f"persona {self.name!r} needs a name and a text")
         if not (math.isfinite(self.weight) and self.weight >= 0):
@@ -109,9 +117,24 @@ class Question:
         said = fence(self.event) + self.prompt + again
         return [{"role": "system", "content": self.system}, {"role": "user", "content": said}]
 
+    @property
+    def told(self) -> dict[str, float]:
+        """The numbers of the template as it prints them, which is all that anyone is told.
+
+        Raises:
+            PersonaError: a format that prints no number, as `{cases:x}`.
+        """
+        return printed(self.template, self.values)
+
     def parts(self, model: str) -> dict[str, Any]:
         """All that an answer depends on, as plain JSON values."""
-        return {
+        numbers = {
+            "persona": {name: float(x) for name, x in self.persona.facts.items()},
+            "levels": [{n: float(x) for n, x in level.items()} for level in self.codebook.at],
+        }
+        # Only where there are any: questions without have the keys that they always had.
+        facts = {"facts": numbers} if any(numbers.values()) else {}
+        return facts | {
             "model": model,
             "persona": self.system,
             "event": self.event,
@@ -154,6 +177,43 @@ def fill(template: str, values: Mapping[str, SupportsFloat]) -> str:
     if idle := sorted(set(values) - used):
         raise PersonaError(f"values {listing(idle)} stand nowhere in the template")
     return "".join(written)
+
+
+def printed(template: str, values: Mapping[str, SupportsFloat]) -> dict[str, float]:
+    """The numbers of a template as they are printed: 12.3 under `{x:.0f}` is 12.
+
+    A number that is printed twice counts as it is printed first.
+
+    Raises:
+        PersonaError: as `fill`, or a format that does not print a plain number.
+    """
+    found: dict[str, float] = {}
+    for _, name, form, _ in _pieces(template):
+        if name is None or name in found:
+            continue
+        if name not in values:
+            raise PersonaError(f"template asks for {name!r}, but values has {listing(values)}")
+        text = _number(name, values[name], form or "").replace(",", "").replace("_", "").strip()
+        try:
+            found[name] = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            raise PersonaError(f"template: {{{name}:{form}}} prints {text!r}, no number") from None
+    return found
+
+
+def placeholders(template: str) -> dict[str, str]:
+    """Names in the template, each with the format it is first printed in.
+
+    Raises:
+        PersonaError: anything but a plain name in braces.
+    """
+    found: dict[str, str] = {}
+    for _, name, form, conversion in _pieces(template):
+        if name is not None:
+            if not name.isidentifier() or conversion or "{" in (form or ""):
+                raise PersonaError(f"template: {{{name}}} must be a plain name, as {{cases:.0f}}")
+            found.setdefault(name, form or "")
+    return found
 
 
 def digest(content: Mapping[str, Any]) -> str:

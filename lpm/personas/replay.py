@@ -1,6 +1,7 @@
 """A transcript in place of a model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from .codebook import Failure
 from .question import KEYED, Question
 from .replies import About, Fault, Provenance, Reply
 from .transcripts import ACCEPTED, read_transcript
+
+_COMPARED = 200  # Prompts that are compared letter by letter for an error message, at most.
 
 
 class Replay:
@@ -20,6 +23,7 @@ class Replay:
     def __init__(self, path: str | Path, model: str = "", head: str = "") -> None:
         self.path = Path(path)
         attempts = read_transcript(path, head)
+        self.head = attempts[-1]["hash"] if attempts else ""
         models = sorted({a["model"] for a in attempts})
         if model and model not in models:
             raise PersonaError(f"{path} has no answers of {model!r}; it has {listing(models)}")
@@ -72,6 +76,19 @@ class Replay:
         told = f"{self.path} has no answer of {question.persona.name!r} to: {question.filled}"
         if not self._nearby:
             return told
-        differing = [[p for p in KEYED if asked[p] != near[p]] for near in self._nearby]
-        least = min(differing, key=len)
-        return f"{told}; the nearest question on record differs in {listing(least)}"
+
+        counts = [len(_differing(asked, near)) for near in self._nearby]
+        close = [n for n, c in zip(self._nearby, counts, strict=True) if c == min(counts)]
+        nearest = max(
+            close[:_COMPARED],
+            key=lambda near: SequenceMatcher(None, asked["prompt"], near["prompt"]).ratio(),
+        )
+        said = nearest["prompt"].removesuffix(question.codebook.describe()).strip()
+        return (
+            f"{told}; the nearest question on record, to {nearest['name']!r}, differs in "
+            f"{listing(_differing(asked, nearest))}: {said}"
+        )
+
+
+def _differing(asked: Mapping[str, Any], near: Mapping[str, Any]) -> list[str]:
+    return [part for part in KEYED if asked.get(part) != near.get(part)]

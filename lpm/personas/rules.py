@@ -1,10 +1,10 @@
 """`Rules`: the default respondent, a card of documented log-odds. It is not a language model."""
 
+import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,10 @@ from jaxtyping import Float
 from ..errors import PersonaError, listing, unknown
 from .answers import Answers
 from .cells import Cells
+from .question import Question, digest
+from .replies import About, Provenance, Reply
+from .rule_answers import answer
 
-CARDS = Path(__file__).parent / "cards"
 STATUSES = ("sourced", "illustrative")
 CONSTRUCTS = ("susceptibility", "severity", "benefits", "barriers", "cues", "trust")
 MOST_BY_TEXT = 3.0  # Log-odds by which text may move an answer, either way.
@@ -51,7 +53,9 @@ class Rules:
     """Answers from log-odds cards and a small lexicon, in the shape of the Health Belief Model.
 
     No language model: the same card gives the same answers, and no text is understood beyond the
-    words of its lexicon. It answers one question about one action against doing nothing.
+    words of its lexicon. It answers one question about one action against doing nothing: for the
+    cells of a population all at once by `ask`, and as a `Respondent` wherever a model could, from
+    the facts of a persona, the numbers of a question and the words of an event.
 
     Attributes:
         name: of the card.
@@ -59,6 +63,8 @@ class Rules:
         actions: the two actions, that of the log-odds last.
         terms: the coefficients, the level first.
         lexicon: log-odds by which a word moves a construct.
+        number: name of a number that it answers as well: the share of the second action is its way
+            from the lower to the upper bound.
     """
 
     name: str
@@ -66,6 +72,7 @@ class Rules:
     actions: tuple[str, str]
     terms: tuple[Term, ...]
     lexicon: Mapping[str, Mapping[str, float]]
+    number: str = ""
 
     is_language_model = False
 
@@ -75,6 +82,34 @@ class Rules:
             f"Rules {self.name!r}: documented log-odds, NOT a language model; "
             f"{counts['sourced']} coefficients sourced, {counts['illustrative']} illustrative"
         )
+
+    @property
+    def about(self) -> About:
+        """No language model; the name in keys holds a hash of the card: another card, another."""
+        return About(str(self), self._model, "rules", self.is_language_model)
+
+    @cached_property
+    def _model(self) -> str:
+        return f"rules-{self.name}@{digest(json.loads(json.dumps(asdict(self))))[:12]}"
+
+    def reply(self, questions: Sequence[Question]) -> Sequence[Reply]:
+        """Answers to single questions, by the same log-odds as `ask`.
+
+        Raises:
+            PersonaError: a question that is not the card's: other actions, or a fact or a number
+                that the card lacks or does not know.
+        """
+        return [
+            Reply(
+                text=json.dumps(answer(self, question)),
+                finish="stop",
+                model=self.about.model,
+                prompt_tokens=0,
+                answer_tokens=0,
+                provenance=Provenance.RULES,
+            )
+            for question in questions
+        ]
 
     def ask(
         self,
@@ -119,7 +154,7 @@ class Rules:
         Raises:
             PersonaError: as for `ask`.
         """
-        used = {factor[0] for term in self.terms for factor in term.factors}
+        used = self.factors
         unused = [name for name in knots if name not in used]
         known = [*cells.names, *knots]
         lost = [name for name in used if name not in known]
@@ -137,13 +172,22 @@ class Rules:
             shape = [1] * (axes + 1)
             shape[i + 1] = len(levels)
             values[name] = np.asarray(levels, np.float64).reshape(shape)
+        odds, spread = self.at(values)
+        people = len(cells.value(cells.names[0])[chosen])
+        shape = (people, *(len(levels) for levels in knots.values()))
+        return np.broadcast_to(odds + self.moved_by(text), shape), np.broadcast_to(spread, shape)
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """Attributes and variables that the card uses."""
+        return tuple(dict.fromkeys(f[0] for term in self.terms for f in term.factors))
+
+    def at(self, values: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Log-odds and their standard deviation from a value (or an array) for every factor."""
         sizes = [np.asarray(_product(term, values)) for term in self.terms]
         odds = sum(term.size * x for term, x in zip(self.terms, sizes, strict=True))
         variance = sum((term.spread * x) ** 2 for term, x in zip(self.terms, sizes, strict=True))
-        people = len(cells.value(cells.names[0])[chosen])
-        shape = (people, *(len(levels) for levels in knots.values()))
-        odds = np.asarray(odds) + self.moved_by(text)
-        return np.broadcast_to(odds, shape), np.broadcast_to(np.sqrt(variance), shape)
+        return np.asarray(odds, np.float64), np.asarray(np.sqrt(np.asarray(variance, np.float64)))
 
     def moved_by(self, text: str) -> float:
         """Log-odds by which a text moves every answer, within `MOST_BY_TEXT` either way."""
@@ -183,63 +227,9 @@ class Rules:
         ]
 
 
-def _product(term: Term, values: Mapping[str, np.ndarray]) -> np.ndarray | float:
+def _product(term: Term, values: Mapping[str, Any]) -> np.ndarray | float:
     product: np.ndarray | float = 1.0
     for name, centre, unit, log in term.factors:
         x = values[name]
         product = product * (np.log1p(x / unit) if log else (x - centre) / unit)
     return product
-
-
-def read_rules(card: str | Path) -> Rules:
-    """The rules of a card: the name of one that comes along, or a TOML file.
-
-    Raises:
-        PersonaError: no such card, or one with a coefficient that is not marked, not explained,
-            or of an unknown construct.
-    """
-    path = Path(card)
-    if path.suffix != ".toml":
-        known = sorted(each.stem for each in CARDS.glob("*.toml"))
-        if str(card) not in known:
-            raise PersonaError(unknown("lpm.personas", "card", [str(card)], known))
-        path = CARDS / f"{card}.toml"
-    elif not path.is_file():
-        raise PersonaError(f"there is no card {path}")
-    read = tomllib.loads(path.read_text(encoding="utf-8"))
-    missing = [part for part in ("question", "actions", "term") if part not in read]
-    if missing:
-        raise PersonaError(f"card {path.stem!r} lacks {listing(missing)}")
-    if len(read["actions"]) != 2:
-        raise PersonaError(f"card {path.stem!r} has actions {read['actions']}; give two")
-    terms = tuple(_term(path.stem, i, entry) for i, entry in enumerate(read["term"]))
-    lexicon = {"negations": {}, "intensifiers": {}, **read.get("lexicon", {})}
-    for name in ("negations", "intensifiers"):
-        lexicon[name] = dict.fromkeys(lexicon[name], 1.0)
-    return Rules(path.stem, read["question"], tuple(read["actions"]), terms, lexicon)
-
-
-def _term(card: str, number: int, entry: Mapping[str, Any]) -> Term:
-    where = f"term {number} of card {card!r}"
-    needed = ("construct", "size", "spread", "status", "source")
-    missing = [part for part in needed if entry.get(part) in (None, "")]
-    if missing:
-        raise PersonaError(f"{where} lacks {listing(missing)}; nothing goes in unexplained")
-    if entry["status"] not in STATUSES:
-        raise PersonaError(f"{where} has status {entry['status']!r}; it is one of {list(STATUSES)}")
-    if entry["construct"] not in ("level", *CONSTRUCTS):
-        raise PersonaError(unknown(where, "construct", [entry["construct"]], CONSTRUCTS))
-    if entry["spread"] < 0:
-        raise PersonaError(f"{where} has spread {entry['spread']}; give 0 or more")
-    factors = tuple(
-        (f["of"], float(f.get("centre", 0)), float(f.get("unit", 1)), bool(f.get("log", False)))
-        for f in entry.get("factors", [])
-    )
-    return Term(
-        entry["construct"],
-        float(entry["size"]),
-        float(entry["spread"]),
-        factors,
-        entry["status"],
-        entry["source"],
-    )

@@ -10,16 +10,18 @@ there and some of what may:
     [answer]                      # or [answer.numbers] with support = {within = [0, 100]}
     actions = ["home", "out"]
     levels = ["without pay", "with pay of 50 dollars a day"]
+    at = [{pay = 0}, {pay = 50}]  # for rules
 
     [[persona]]
     name = "nurses"
     text = "Nurses of about 40 with children."
     weight = 31000
+    facts = {age = 40, work = 1}  # for rules, which cannot read
 
     [[situation]]
     cases = 10
 
-    [respondent]                  # or kind = "local" with path, or kind = "replay" with path
+    [respondent]                  # or kind = "local" or "replay" with path, or "rules" with card
     kind = "http"
     model = "qwen3"
     url = "http://127.0.0.1:8080/v1"
@@ -33,23 +35,33 @@ there and some of what may:
     currency = "USD"
 """
 
-import inspect
 import json
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from ..errors import PersonaError, listing, unknown
+from ..errors import PersonaError
 from .attempts import Retries
 from .budget import Budget, Price
 from .codebook import Codebook, Number
+from .entries import (
+    build,
+    check_names,
+    read_options,
+    read_section,
+    read_table,
+    read_tables,
+    read_words,
+    typed,
+)
 from .interview import Fallback
 from .question import Persona, Question, Settings
 from .replay import Replay
 from .replies import Respondent
 from .respondents import KEY_VARIABLE, Http, Local
+from .rule_cards import read_rules
 
 _TOP = (
     "name",
@@ -70,9 +82,9 @@ _KINDS: Mapping[str, Mapping[str, type]] = {
     "http": {"model": str, "url": str, "at_once": int, "timeout": float, "limit": str},
     "local": {"path": str, "context": int, "at_once": int, "threads": int, "layers": int},
     "replay": {"path": str, "model": str, "head": str},
+    "rules": {"card": str},
 }
 _SECRETS = ("key", "api_key", "token", "password")
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -105,7 +117,7 @@ def read_sheet(path: str | Path) -> Sheet:
     """
     path = Path(path)
     found = _load(path)
-    _known(str(path), found, _TOP)
+    check_names(str(path), found, _TOP)
     try:
         return _sheet(path, found)
     except PersonaError as error:
@@ -127,66 +139,77 @@ def make_respondent(given: Mapping[str, Any], base: Path | None = None) -> Respo
     if kind not in _KINDS:
         raise PersonaError(f"respondent: kind = {kind!r} must be one of {', '.join(_KINDS)}")
     types = _KINDS[kind]
-    _known(f"respondent of kind {kind}", options, types)
-    options = {n: _typed(f"respondent: {n}", v, types[n]) for n, v in options.items()}
-    if "path" in options:
-        options["path"] = (base or Path()) / options["path"]
-    makers: Mapping[str, Callable[..., Any]] = {"http": Http, "local": Local, "replay": Replay}
-    return _make(f"respondent of kind {kind}", makers[kind], options)
+    check_names(f"respondent of kind {kind}", options, types)
+    options = {n: typed(f"respondent: {n}", v, types[n]) for n, v in options.items()}
+    for name in ("path", "card"):
+        if name in options and (name == "path" or options[name].endswith(".toml")):
+            options[name] = (base or Path()) / options[name]
+    makers: Mapping[str, Callable[..., Any]] = {
+        "http": Http,
+        "local": Local,
+        "replay": Replay,
+        "rules": read_rules,
+    }
+    return build(f"respondent of kind {kind}", makers[kind], options)
 
 
 def _sheet(path: Path, found: Mapping[str, Any]) -> Sheet:
     for name in ("template", "answer", "persona"):
         if name not in found:
             raise PersonaError(f"{name} is missing; a sheet needs template, answer and persona")
-    price = _section(found, "price", Price, {"prompt": float, "answer": float}, "currency source")
-    limits = {"calls": int, "tokens": int, "money": float, "overhead": int}
-    budget = _options(found, "budget", limits)
     return Sheet(
         path,
-        _typed("name", found.get("name", path.stem), str),
+        typed("name", found.get("name", path.stem), str),
         _questions(found),
-        _table(found, "respondent"),
-        _make("budget", Budget, {**budget, "price": price}),
-        _section(
-            found,
-            "retries",
-            Retries,
-            {"transport": int, "content": int, "first_wait": float, "longest_wait": float},
-        )
-        or Retries(),
-        _fallback(found),
+        read_table(found, "respondent"),
+        **_terms(found),
     )
 
 
+def _terms(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Budget, retries and fallback."""
+    price = read_section(
+        found, "price", Price, {"prompt": float, "answer": float}, "currency source"
+    )
+    limits = {"calls": int, "tokens": int, "money": float, "overhead": int}
+    budget = read_options(found, "budget", limits)
+    waits = {"transport": int, "content": int, "first_wait": float, "longest_wait": float}
+    return {
+        "budget": build("budget", Budget, {**budget, "price": price}),
+        "retries": read_section(found, "retries", Retries, waits) or Retries(),
+        "fallback": _fallback(found),
+    }
+
+
 def _questions(found: Mapping[str, Any]) -> tuple[Question, ...]:
-    book = _codebook(_table(found, "answer"))
+    book = _codebook(read_table(found, "answer"))
     wanted = {"temperature": float, "most_tokens": int, "seed": int}
-    settings = _section(found, "settings", Settings, wanted) or Settings()
-    repeats = _typed("repeats", found.get("repeats", 1), int)
+    settings = read_section(found, "settings", Settings, wanted) or Settings()
+    repeats = typed("repeats", found.get("repeats", 1), int)
     if repeats < 1:
         raise PersonaError(f"repeats = {repeats} must be at least 1")
-    common = _typed("event", found.get("event", ""), str)
+    common = typed("event", found.get("event", ""), str)
     asked = []
     for persona in _personas(found):
-        for situation in _tables(found, "situation") or [{}]:
+        for situation in read_tables(found, "situation") or [{}]:
             values = dict(situation)
-            event = _typed("situation: event", values.pop("event", common), str)
+            event = typed("situation: event", values.pop("event", common), str)
             for repeat in range(repeats):
-                template = _typed("template", found["template"], str)
+                template = typed("template", found["template"], str)
                 q = Question(persona, template, book, values, event, settings, repeat)
                 asked.append(q)
     return tuple(asked)
 
 
 def _personas(found: Mapping[str, Any]) -> list[Persona]:
-    types = {"name": str, "text": str, "weight": float}
+    types = {"name": str, "text": str, "weight": float, "facts": dict}
     made = []
-    for number, table in enumerate(_tables(found, "persona"), start=1):
+    for number, table in enumerate(read_tables(found, "persona"), start=1):
         where = f"persona {number}"
-        _known(where, table, types)
-        options = {n: _typed(f"{where}: {n}", v, types[n]) for n, v in table.items()}
-        made.append(_make(where, Persona, options))
+        check_names(where, table, types)
+        options = {n: typed(f"{where}: {n}", v, types[n]) for n, v in table.items()}
+        options["facts"] = _numbers(f"{where}: facts", options.get("facts", {}))
+        made.append(build(where, Persona, options))
     if not made:
         raise PersonaError("persona: there is none; a sheet needs one at least")
     return made
@@ -194,34 +217,56 @@ def _personas(found: Mapping[str, Any]) -> list[Persona]:
 
 def _codebook(table: Mapping[str, Any]) -> Codebook:
     if "numbers" in table:
-        _known("answer", table, ("numbers",))
-        return Codebook(tuple(_number(n, t) for n, t in _table(table, "numbers").items()))
-    _known("answer", table, ("actions", "levels", "of"))
-    words = [_words(table, name) for name in ("actions", "levels")]
-    return Codebook.curve(*words, of=_typed("answer: of", table.get("of", 100), int))
+        check_names("answer", table, ("numbers",))
+        return Codebook(tuple(_number(n, t) for n, t in read_table(table, "numbers").items()))
+    check_names("answer", table, ("actions", "levels", "of", "at"))
+    words = [read_words(table, name) for name in ("actions", "levels")]
+    at = [_numbers("answer: at", level) for level in read_tables(table, "at")]
+    return Codebook.curve(*words, of=typed("answer: of", table.get("of", 100), int), at=at)
+
+
+def _numbers(where: str, table: Mapping[str, Any]) -> dict[str, float]:
+    return {name: typed(f"{where}: {name}", value, float) for name, value in table.items()}
 
 
 def _number(name: str, table: object) -> Number:
     if not isinstance(table, Mapping):
         raise PersonaError(f"answer: {name} must be a table with within = [low, high]")
-    _known(f"answer: {name}", table, ("within", "meaning", "whole"))
+    check_names(f"answer: {name}", table, ("within", "meaning", "whole"))
     ends = table.get("within")
     if not isinstance(ends, list) or len(ends) != 2:
         raise PersonaError(f"answer: {name}: within = {ends!r} must be [low, high]")
-    low, high = (_typed(f"answer: {name}: within", end, float) for end in ends)
-    meaning = _typed(f"answer: {name}: meaning", table.get("meaning", ""), str)
-    whole = _typed(f"answer: {name}: whole", table.get("whole", False), bool)
+    low, high = (typed(f"answer: {name}: within", end, float) for end in ends)
+    meaning = typed(f"answer: {name}: meaning", table.get("meaning", ""), str)
+    whole = typed(f"answer: {name}: whole", table.get("whole", False), bool)
     return Number(name, (low, high), meaning, whole)
 
 
 def _fallback(found: Mapping[str, Any]) -> Fallback | None:
-    table = _table(found, "fallback")
+    table = read_table(found, "fallback")
     if not table:
         return None
-    _known("fallback", table, ("answer", "most_share"))
-    values = _table(table, "answer")
-    most = _typed("fallback: most_share", table.get("most_share", 0.05), float)
+    check_names("fallback", table, ("answer", "most_share"))
+    values = read_table(table, "answer")
+    most = typed("fallback: most_share", table.get("most_share", 0.05), float)
     return Fallback(lambda _: values, most)
+
+
+def read_interviewer(path: str | Path) -> dict[str, Any]:
+    """Respondent, budget, retries and fallback of a sheet, whether or not it has questions.
+
+    Raises:
+        PersonaError: as `read_sheet`, or a sheet that names no respondent.
+    """
+    path = Path(path)
+    found = _load(path)
+    check_names(str(path), found, _TOP)
+    try:
+        if not (given := read_table(found, "respondent")):
+            raise PersonaError("respondent is missing; say who answers")
+        return {"respondent": make_respondent(given, path.parent), **_terms(found)}
+    except PersonaError as error:
+        raise PersonaError(f"{path}: {error}") from None
 
 
 def _load(path: Path) -> Mapping[str, Any]:
@@ -236,63 +281,3 @@ def _load(path: Path) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise PersonaError(f"{path} must hold a table of {', '.join(_TOP[:5])} and so on")
     return found
-
-
-def _section(
-    found: Mapping[str, Any],
-    name: str,
-    maker: Callable[..., Made],
-    types: Mapping[str, type],
-    texts: str = "",
-) -> Made | None:
-    options = _options(found, name, {**types, **dict.fromkeys(texts.split(), str)})
-    return _make(name, maker, options) if options else None
-
-
-def _options(found: Mapping[str, Any], name: str, types: Mapping[str, type]) -> dict[str, Any]:
-    table = _table(found, name)
-    _known(name, table, types)
-    return {n: _typed(f"{name}: {n}", value, types[n]) for n, value in table.items()}
-
-
-def _make(where: str, maker: Callable[..., Made], options: Mapping[str, Any]) -> Made:
-    wanted = inspect.signature(maker).parameters.values()
-    missing = [p.name for p in wanted if p.default is p.empty and p.name not in options]
-    if missing:
-        raise PersonaError(f"{where}: {listing(missing)} is missing")
-    return maker(**options)
-
-
-def _table(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    table = found.get(name, {})
-    if not isinstance(table, Mapping):
-        raise PersonaError(f"{name} must be a table, not {table!r}")
-    return table
-
-
-def _tables(found: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    tables = found.get(name, [])
-    if not isinstance(tables, list) or not all(isinstance(t, Mapping) for t in tables):
-        raise PersonaError(f"{name} must be a list of tables: write [[{name}]]")
-    return tables
-
-
-def _words(table: Mapping[str, Any], name: str) -> list[str]:
-    words = table.get(name)
-    if not isinstance(words, list) or not words or not all(isinstance(w, str) for w in words):
-        raise PersonaError(f"answer: {name} = {words!r} must be a list of texts, or give numbers")
-    return words
-
-
-def _typed(where: str, value: object, kind: type[Made]) -> Made:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)  # type: ignore[return-value] - kind is float here
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-        raise PersonaError(f"{where} = {value!r} must be {words[kind]}")
-    return value
-
-
-def _known(owner: str, found: Mapping[str, Any], names: Any) -> None:
-    if wrong := [name for name in found if name not in names]:
-        raise PersonaError(unknown(owner, "entry", wrong, names))

@@ -27,7 +27,7 @@ _AGENTS = 200_000
 def compile_segment(scenario: lpm.Scenario, population: lpm.Population) -> Any:
     """The compiled segment that advances a run of the default parameters on one device."""
     params, key = scenario.params, key_words(0)
-    plan = make_plan(scenario, params, "stop", False, 1, None)
+    plan = make_plan(scenario, params, "stop", False, 1, None, pauses=True)
     plan, state = start(scenario, population, plan, params, key)
     plan = fit_rows(plan, state, params)
     moving, fixed = plan.split(state)
