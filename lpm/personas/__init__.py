@@ -20,16 +20,15 @@ from .curves import monotone, straight
 from .elasticity import Elasticities, elasticities
 from .features import attributes, hashed_words, pairs
 from .form import Entry, Form, Tally
-from .interview import Fallback, Interview
-from .pace import Pace, frontier
-from .learning import Learnt, learn
-from .legislator import Legislator, Reign, Year, govern
-from .needs import Enquiry, Need, ask_where_it_matters, updated, where_to_ask
 from .headlines import Digest, Event
 from .inquiry import Inquiry, personas_of
 from .interview import Fallback, Interview
 from .interviewer import Interviewer
+from .learning import Learnt, learn
+from .legislator import Legislator, Reign, Year, govern
 from .memory import lived_by, remember
+from .needs import Enquiry, Need, ask_where_it_matters, updated, where_to_ask
+from .pace import Pace, frontier
 from .panel import Panel, Watch
 from .planning import Plan, plan
 from .probing import Probe, probe
@@ -60,10 +59,10 @@ __all__ = [
     "Cells",
     "Codebook",
     "Correction",
+    "Digest",
     "Elasticities",
     "Enquiry",
     "Entry",
-    "Digest",
     "Event",
     "Failure",
     "Fallback",
@@ -72,9 +71,9 @@ __all__ = [
     "Http",
     "Inquiry",
     "Interview",
+    "Interviewer",
     "Learnt",
     "Legislator",
-    "Interviewer",
     "Local",
     "Need",
     "Number",
@@ -86,9 +85,9 @@ __all__ = [
     "Probe",
     "Provenance",
     "Question",
-    "Reign",
     "Reason",
     "Recorded",
+    "Reign",
     "Replay",
     "Reply",
     "Respondent",
@@ -105,8 +104,8 @@ __all__ = [
     "Survey",
     "Tally",
     "Thresholds",
-    "Year",
     "Watch",
+    "Year",
     "ask",
     "ask_where_it_matters",
     "attempts_frame",
@@ -118,8 +117,8 @@ __all__ = [
     "design_effect_of",
     "elasticities",
     "fit_persistence",
-    "frontier",
     "fit_thresholds",
+    "frontier",
     "govern",
     "hashed_words",
     "join_recorded",
