@@ -9,7 +9,7 @@ from scipy import stats
 
 import lpm
 from lpm import personas
-from scenarios import text_contagion as model
+from scenarios import isolation, text_contagion as model
 from scenarios.text_contagion import NAMES, READ, answered_by, by_counts, by_people, only
 
 TABLE = tomllib.loads(Path("scenarios/text_contagion.toml").read_text())["styles"]
@@ -233,19 +233,13 @@ def test_a_panel_of_other_people_or_questions_is_refused(interview):
     def unasked(cells):
         return personas.surface_of(
             personas.read_rules("isolation").ask(
-                personas.cells_of(lpm.Population.toy(300), isolation_bands()),
+                personas.cells_of(lpm.Population.toy(300), isolation.PERSONAS),
                 {"prevalence": (0.0, 1.0), "trend": (0.0, 1.0), "payment": (0.0, 1.0)},
             )
         )
 
     with pytest.raises(lpm.PersonaError, match="wanted 3 cells"):
         lpm.simulate(answered_by(unasked), lpm.Population.toy(300), key=0, steps=1)
-
-
-def isolation_bands():
-    from scenarios.isolation import PERSONAS
-
-    return PERSONAS
 
 
 def test_the_table_says_where_it_is_from():

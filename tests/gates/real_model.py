@@ -9,9 +9,9 @@ described in words and asked, in three wordings and both orders of the options, 
 many of a hundred would stay at home at each of six levels of an epidemic. Asking goes through
 `lpm.personas.ask`, every attempt to FOLDER/transcript.jsonl; the same command again goes on where
 it was, and asks nothing that is on record. The answers are then a panel like those of the teachers,
-and pass if a survey of 2 % of the town mends it (or it needs no mending) and leaves four fifths of
-the error that it leaves of one answer for everybody, which it mends as well; and if they are
-answers: alike in both orders, rising with the epidemic, and different for different people.
+and pass if a survey of 2 % of the town mends it (or it needs no mending) and leaves at most four
+fifths of the error that it leaves of one answer for everybody, which it mends as well; and if they
+are answers: alike in both orders, rising with the epidemic, and different for different people.
 
 Writes report.json and report.md. Exit: 0 passed, 1 failed, 2 not asked to the end, 77 skipped,
 since neither variable was set. `--cells` and `--paraphrases` ask less, to try a model out; what
