@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from .axes import is_traced
+from .cache import keep_compiled
 from .checkpoints import Checkpoints
 from .engine import Plan, trace
 from .errors import ScenarioError, SimulationError
@@ -41,6 +42,7 @@ def simulate(
     progress: bool | Callable[[Trajectory], None] | None = None,
     throw: bool = True,
     debug: bool = False,
+    cache: str | Path | bool | None = None,
 ) -> Trajectory:
     """Run a scenario once.
 
@@ -64,12 +66,15 @@ def simulate(
         throw: raise when a variable was not finite or left its bounds; otherwise see
             `trajectory.faults`.
         debug: check after every process and name it.
+        cache: folder for compiled programs from here on, or `False` for none; `None` leaves it to
+            the environment variable `LPM_CACHE` (a folder, or `off`) and the user's cache folder.
 
     Raises:
         ScenarioError: the scenario or params do not fit.
         SimulationError: a variable left its bounds, births outgrew the slots, memory is short, or
             the checkpoint belongs to another run.
     """
+    keep_compiled(cache)
     params, steps = _settle(scenario, params, steps, every)
     words = key_words(key)
     if params.variants() is not None:
@@ -112,6 +117,7 @@ def ensemble(
     throw: bool = True,
     debug: bool = False,
     keep_state: bool = True,
+    cache: str | Path | bool | None = None,
 ) -> Trajectory:
     """Run a scenario once per key, and once per variant and population where there are several.
 
@@ -124,8 +130,8 @@ def ensemble(
         population: one population, or several.
         keys: an array of JAX keys, or a list of ints or keys: one per run.
         keep_state: keep the final states; they take memory for every run.
-        params, steps, every, snapshots, estimator, devices, checkpoint, progress, throw, debug: as
-            for `simulate`; snapshots need runs that advance together.
+        params, steps, every, snapshots, estimator, devices, checkpoint, progress, throw, debug,
+            cache: as for `simulate`; snapshots need runs that advance together.
 
     Raises:
         ScenarioError: the scenario or params do not fit.
@@ -143,6 +149,7 @@ def ensemble(
         "throw": throw,
         "debug": debug,
         "keep_state": keep_state,
+        "cache": cache,
     }
     if not isinstance(population, Population):
         folders = [
@@ -154,6 +161,7 @@ def ensemble(
             for one, folder in zip(population, folders, strict=True)
         ]
         return _stack_populations(parts)
+    keep_compiled(cache)
     params, steps = _settle(scenario, params, steps, every)
     words = key_words(keys)
     if words.ndim != 2:
