@@ -14,7 +14,7 @@ from .cache import keep_compiled
 from .checkpoints import Checkpoints
 from .engine import Plan, trace
 from .errors import ScenarioError, SimulationError
-from .launch import choose_mesh, key_words, make_plan, start_scored
+from .launch import choose_mesh, key_words, make_plan, shared_rows, start_scored
 from .params import Params
 from .population import Population
 from .progress import open_progress
@@ -81,10 +81,11 @@ def simulate(
         raise ScenarioError("params hold several variants; run them with lpm.ensemble")
     if words.ndim != 1:
         raise SimulationError(f"simulate takes one key, not {words.shape[0]}; use lpm.ensemble")
+    given = population
     population, plan = _prepare(scenario, population, params, devices, estimator, debug, every)
     if is_traced((params, words)):
         return _traced(scenario, population, plan, params, words, steps)
-    about = describe_run(scenario, population, params, words, steps, every, estimator)
+    about = describe_run(scenario, given, params, words, steps, every, estimator)
     with open_progress(progress, steps, scenario.unit, scenario.name) as bar:
         outcome = run_segments(
             scenario,
@@ -166,11 +167,11 @@ def ensemble(
     words = key_words(keys)
     if words.ndim != 2:
         raise SimulationError("ensemble takes several keys: jax.random.split(key, runs) or [0, 1]")
-    runs, variants = words.shape[0], params.variants()
+    given, runs, variants = population, words.shape[0], params.variants()
     population, plan = _prepare(scenario, population, params, devices, estimator, debug, every)
     if is_traced((params, words)):
         return _traced_ensemble(scenario, population, plan, params, words, steps)
-    about = describe_run(scenario, population, params, words, steps, every, estimator)
+    about = describe_run(scenario, given, params, words, steps, every, estimator)
     kept = about | {"snapshots": _numbers(snapshots)}
     Checkpoints(checkpoint, kept)
     total = runs * (variants or 1)
@@ -242,9 +243,10 @@ def _prepare(
     if not isinstance(population, Population):
         raise ScenarioError(f"population is a {type(population).__name__}, not a lpm.Population")
     mesh = choose_mesh(devices, population.capacity)
-    if mesh is not None and population.capacity % mesh.size:
-        population = population.with_capacity(-(-population.capacity // mesh.size) * mesh.size)
-    return population, make_plan(scenario, params, estimator, debug, every, mesh)
+    room = None
+    if mesh is not None and (rows := shared_rows(population.capacity, mesh)) > population.capacity:
+        population, room = population.with_capacity(rows), population.capacity
+    return population, make_plan(scenario, params, estimator, debug, every, mesh, room)
 
 
 def _trajectory(
