@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +21,7 @@ from .errors import ScenarioError, SimulationError
 from .networks import Groups
 from .params import Params
 from .population import Population
+from .processes import several
 from .scenario import Scenario
 from .state import State
 
@@ -54,23 +56,42 @@ def key_words(key: Any) -> jax.Array:
 def choose_mesh(devices: Any, capacity: int) -> Mesh | None:
     """Mesh over the devices of a run; `None` for one.
 
-    `devices=None` takes all there are where each gets enough agents to be worth it.
+    `devices=None` takes all there are where each gets enough agents to be worth it. Several
+    processes take all devices of all of them, or each one of its own (`devices=1`).
 
     Raises:
-        SimulationError: more devices than there are.
+        SimulationError: more devices than there are, or some of those of several processes.
     """
     there = jax.devices()
+    if several():
+        if devices == 1:
+            return None
+        if devices not in (None, len(there)):
+            raise SimulationError(
+                f"devices = {devices}, but {jax.process_count()} processes share this run with "
+                f"{len(there)} devices in all; leave devices out to use them all"
+            )
+        devices = there
     if devices is None:
         count = len(there) if capacity >= _WORTH_SPLITTING * len(there) else 1
         devices = there[:count]
     elif isinstance(devices, int):
         if not 1 <= devices <= len(there):
-            raise SimulationError(f"devices = {devices}, but this machine has {len(there)}")
+            raise SimulationError(_too_many(devices, there))
         devices = there[:devices]
+    if not len(devices):
+        raise SimulationError("devices is an empty list; give at least one, or leave it out")
     if list(devices) == there[:1]:
         return None
     kind = jax.sharding.AxisType.Auto
     return jax.make_mesh((len(devices),), (AGENT,), axis_types=(kind,), devices=devices)
+
+
+def _too_many(devices: int, there: Sequence[Any]) -> str:
+    told = f"devices = {devices}, but this machine has {len(there)} ({there[0].device_kind})"
+    if there[0].platform == "cpu" and devices > 0:
+        told += f"; XLA_FLAGS=--xla_force_host_platform_device_count={devices} makes virtual ones"
+    return told
 
 
 def shared_rows(capacity: int, mesh: Mesh) -> int:
@@ -218,7 +239,12 @@ def split_groups(plan: Plan, mesh: Mesh, state: State) -> State:
         network, role = getattr(state, name), getattr(roles, name)
         if isinstance(network, Groups) and role.member_of == (FIXED, False):
             changes[name] = network.split(mesh)
-    return state.replace(**changes) if changes else state
+    if not changes:
+        return state
+    # Not `replace`, whose checks know nothing of an ensemble's lanes.
+    return eqx.tree_at(
+        lambda whole: [getattr(whole, n) for n in changes], state, [*changes.values()]
+    )
 
 
 def _prepare(

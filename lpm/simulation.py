@@ -17,8 +17,9 @@ from .errors import ScenarioError, SimulationError
 from .launch import choose_mesh, key_words, make_plan, shared_rows, start_scored
 from .params import Params
 from .population import Population
+from .processes import agree, watched
 from .progress import open_progress
-from .provenance import describe_run
+from .provenance import describe_run, identity
 from .scenario import Scenario, check_every, check_schedules, check_steps
 from .segments import Outcome, fault_names, run_segments, stack_states
 from .state import State
@@ -86,7 +87,8 @@ def simulate(
     if is_traced((params, words)):
         return _traced(scenario, population, plan, params, words, steps)
     about = describe_run(scenario, given, params, words, steps, every, estimator)
-    with open_progress(progress, steps, scenario.unit, scenario.name) as bar:
+    kept, shared = about | {"snapshots": _numbers(snapshots)}, _check_shared(plan, about)
+    with watched(), open_progress(progress, steps, scenario.unit, scenario.name) as bar:
         outcome = run_segments(
             scenario,
             population,
@@ -96,7 +98,7 @@ def simulate(
             steps=steps,
             snapshots=snapshots,
             throw=throw,
-            checkpoints=Checkpoints(checkpoint, about | {"snapshots": _numbers(snapshots)}),
+            checkpoints=Checkpoints(checkpoint, kept, shared=shared),
             after=lambda n, now: bar(n, lambda: _trajectory(scenario, now, about, every)),
         )
     return _trajectory(scenario, outcome, about, every)
@@ -172,13 +174,13 @@ def ensemble(
     if is_traced((params, words)):
         return _traced_ensemble(scenario, population, plan, params, words, steps)
     about = describe_run(scenario, given, params, words, steps, every, estimator)
-    kept = about | {"snapshots": _numbers(snapshots)}
-    Checkpoints(checkpoint, kept)
+    kept, shared = about | {"snapshots": _numbers(snapshots)}, _check_shared(plan, about)
+    Checkpoints(checkpoint, kept, shared=shared)
     total = runs * (variants or 1)
     together = max(1, min(total, _TOGETHER // population.capacity))
     plan = replace(plan, batched=together > 1)
     outcomes, rounds = [], math.ceil(total / together)
-    with open_progress(progress, steps * rounds, scenario.unit, scenario.name) as bar:
+    with watched(), open_progress(progress, steps * rounds, scenario.unit, scenario.name) as bar:
         for first in range(0, total, together):
             lanes = np.arange(first, min(first + together, total))
             chosen, lane_keys = _lanes(params, words, lanes, runs, plan.batched)
@@ -194,7 +196,7 @@ def ensemble(
                 steps=steps,
                 snapshots=snapshots,
                 throw=throw,
-                checkpoints=Checkpoints(folder, kept | {"lanes": lanes.tolist()}),
+                checkpoints=Checkpoints(folder, kept | {"lanes": lanes.tolist()}, shared=shared),
                 after=lambda n, _: bar(n, None),
                 lanes=[_lane_name(int(lane), runs, variants) for lane in lanes],
             )
@@ -218,6 +220,14 @@ def _settle(scenario: Scenario, params: Any, steps: Any, every: Any) -> tuple[Pa
     check_every(every, steps)
     check_schedules(params, steps, scenario.unit)
     return params, steps
+
+
+def _check_shared(plan: Plan, about: dict[str, Any]) -> bool:
+    """Whether several processes share the run; then they must agree on what it is."""
+    if plan.mesh is None or not plan.mesh.is_multi_process:
+        return False
+    agree(identity(about) | {"commit": about["commit"], "python": about["python"]})
+    return True
 
 
 def _numbers(snapshots: Sequence[int]) -> list[int]:

@@ -11,8 +11,10 @@ from ..analysis.legend import Legend
 from ..analysis.report import Story, figures, report
 from ..analysis.summary import reading, rows, summarise
 from ..errors import LpmError, SimulationError
+from ..launch import choose_mesh
 from ..params import Params
 from ..population import Population
+from ..processes import by_leader, leads
 from ..provenance import package_version, source_hash
 from ..scenario import Scenario, check_schedules, check_steps
 from ..simulation import ensemble
@@ -21,6 +23,7 @@ from .folder import RunFolder, Spec, check_new
 from .memory import check_fits
 from .people import FromFile
 from .scenarios import Loaded, load
+from .several import add_processes, ending_together, take_part
 from .tables import show
 from .values import changes, whole
 
@@ -42,6 +45,7 @@ class Job:
     legend: Legend
     population: Population
     folder: RunFolder
+    devices: int | None = None
 
     @property
     def baseline(self) -> Params | None:
@@ -65,6 +69,7 @@ def add_run(commands: Any) -> None:
     parser.add_argument("--no-baseline", action="store_true", help="run the policy alone")
     parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
     parser.add_argument("--resume", type=Path, metavar="DIR", help="continue an unfinished run")
+    add_processes(parser)
     parser.set_defaults(act=run)
 
 
@@ -88,20 +93,32 @@ def run(options: argparse.Namespace, console: Console) -> None:
         LpmError: anything that does not fit, before the folder is made where it can be known.
         Interrupted: stopped by the user.
     """
-    job = _resume(options, console) if options.resume else _begin(options)
-    if job is None:
+    if take_part(options):
         return
+    with ending_together():
+        job = _resume(options, console) if options.resume else _begin(options)
+        if job is not None:
+            _carry_out(job, console)
+
+
+def _carry_out(job: Job, console: Console) -> None:
     path = job.folder.path
     console.print(_headline(job), highlight=False, soft_wrap=True)
     try:
         policy = _simulate(job, "policy", job.params)
-        job.legend.check(policy)
+        by_leader(lambda: job.legend.check(policy))
         baseline = None if job.baseline is None else _simulate(job, "baseline", job.baseline)
     except LpmError:
-        job.folder.discard_if_empty()
+        if leads():
+            job.folder.discard_if_empty()
         raise
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; go on with: lpm run --resume {path}") from None
+    by_leader(lambda: _write(job, console, policy, baseline))
+
+
+def _write(job: Job, console: Console, policy: Trajectory, baseline: Trajectory | None) -> None:
+    path = job.folder.path
     job.folder.write_all(_results(job, policy, baseline))
     job.folder.finish()
     found = summarise(policy, baseline)
@@ -164,31 +181,42 @@ def agents_of(text: str | None, default: int) -> int:
 def _begin(options: argparse.Namespace) -> Job:
     if options.scenario is None:
         raise SimulationError("give a scenario, such as `lpm run epidemic`, or --resume DIR")
-    check_new(options.out)
+    by_leader(lambda: check_new(options.out))
     loaded = load_peopled(options.scenario, options.population)
     given = changes(loaded.scenario.params, options.set or [])
     params = loaded.scenario.params.replace(**given)
     spec = replace(settle(options, loaded, params), changes=given)
     if spec.compared:
         params.replace(**loaded.scenario.baseline)
-    check_fits(loaded.scenario, params, spec.agents, spec.runs)
+    _check_devices(options, loaded.scenario, params, spec)
     population = loaded.scenario.population(spec.agents, seed=spec.seed)
-    folder = RunFolder.claim(options.out, loaded.scenario.name, spec)
-    return Job(spec, loaded.scenario, params, loaded.legend, population, folder)
+    folder = by_leader(lambda: RunFolder.claim(options.out, loaded.scenario.name, spec))
+    legend, devices = loaded.legend, options.devices
+    return Job(spec, loaded.scenario, params, legend, population, folder, devices)
 
 
 def _resume(options: argparse.Namespace, console: Console) -> Job | None:
     folder = RunFolder(options.resume)
     spec = Spec.read(folder.path)
     check_same(options, spec, "spec.json")
-    if folder.finished:
+    if by_leader(lambda: folder.finished):
         console.print(f"{folder.path} is finished; see {folder.path / 'report.html'}")
         return None
     loaded = load_unchanged(spec, folder.path)
     params = loaded.scenario.params.replace(**spec.changes)
-    check_fits(loaded.scenario, params, spec.agents, spec.runs)
+    _check_devices(options, loaded.scenario, params, spec)
     population = loaded.scenario.population(spec.agents, seed=spec.seed)
-    return Job(spec, loaded.scenario, params, loaded.legend, population, folder)
+    legend, devices = loaded.legend, options.devices
+    return Job(spec, loaded.scenario, params, legend, population, folder, devices)
+
+
+def _check_devices(
+    options: argparse.Namespace, scenario: Scenario[Any, Any], params: Params, spec: Spec
+) -> None:
+    """Refuse devices that are not there, and a run that would not fit into memory."""
+    mesh = choose_mesh(options.devices, spec.agents)
+    if not options.force:
+        check_fits(scenario, params, spec.agents, spec.runs, 1 if mesh is None else mesh.size)
 
 
 def load_peopled(name: str, population: str | None) -> Loaded:
@@ -258,7 +286,7 @@ def check_same(options: argparse.Namespace, spec: Spec, record: str) -> None:
 def _simulate(job: Job, name: str, params: Params) -> Trajectory:
     """Runs under some params, read back where they were finished before."""
     folder = job.folder.path / name
-    if folder.exists():
+    if by_leader(folder.exists):
         return load_trajectory(folder)
     trajectory = ensemble(
         job.scenario,
@@ -268,10 +296,15 @@ def _simulate(job: Job, name: str, params: Params) -> Trajectory:
         steps=job.spec.steps,
         every=job.spec.every,
         checkpoint=job.folder.checkpoint / name,
+        devices=job.devices,
         keep_state=False,
     )
-    trajectory.save(folder)
+    by_leader(lambda: _save(trajectory, folder))
     return trajectory
+
+
+def _save(trajectory: Trajectory, folder: Path) -> None:
+    trajectory.save(folder)
 
 
 def _results(job: Job, policy: Trajectory, baseline: Trajectory | None) -> dict[str, str | bytes]:

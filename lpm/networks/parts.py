@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from ..axes import AGENT, Array, Float, Int
+from ..devices import everywhere
 from .base import read
 
 
@@ -38,7 +39,9 @@ def find_parts(mesh: Mesh, member_of: Int[Array, " agent"]) -> Parts | None:
     """
     if member_of.shape[0] % mesh.size:
         return None
-    ordered, first, last = jax.jit(partial(_look, mesh.size))(member_of)
+    # Every process of the run reads the answer.
+    look = jax.jit(partial(_look, mesh.size), out_shardings=everywhere(mesh))
+    ordered, first, last = look(member_of)
     if not bool(ordered):
         return None
     return Parts(mesh, tuple(np.asarray(first).tolist()), tuple(np.asarray(last).tolist()))
