@@ -22,6 +22,7 @@ T = TypeVar("T")
 _PIECE = 2**26  # Bytes sent to the others at once.
 _ROOM = 1024  # Bytes of a process's words when runs differ.
 _SILENCE = 10  # Seconds without a sign of life after which a process counts as gone.
+_LOST = ("Gloo", "NCCL", "UNAVAILABLE", "heartbeat", "DEADLINE_EXCEEDED", "coordination")
 _PATIENCE = 60  # Seconds to wait for the others at the start.
 
 
@@ -206,8 +207,9 @@ def watched() -> Iterator[None]:
     """
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
-        if not several():
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
+        # A lost connection of gloo arrives as a ValueError.
+        if not several() or not any(word in str(error) for word in _LOST):
             raise
         first = str(error).splitlines()[0][:200]
         raise SimulationError(
