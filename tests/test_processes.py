@@ -14,6 +14,7 @@ from lpm.command import several
 from lpm.command.entry import main
 from lpm.errors import SimulationError
 from lpm.processes import by_leader, join
+from scenarios.sir import scenario as sir
 
 SMALL = ("--agents", "2001", "--steps", "8", "--runs", "2", "--no-baseline")
 
@@ -38,8 +39,8 @@ def test_two_processes_write_what_one_does(tmp_path):
         check=False,
     )
     assert two.returncode == 0, two.stderr
-    assert main(["run", "sir", *SMALL, "--out", str(tmp_path / "one"), "--devices", "1"]) == 0
-    one, both = (lpm.load(tmp_path / name / "policy") for name in ("one", "two"))
+    both = lpm.load(tmp_path / "two" / "policy")
+    one = lpm.ensemble(sir, sir.population(2001, seed=0), keys=[0, 1], steps=8, devices=1)
     for name, x in one.observed.items():
         assert x.tobytes() == both.observed[name].tobytes(), name
     assert (tmp_path / "two" / "report.html").is_file()

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from ..axes import Array, Bool, Float, Int, is_traced
 from ..draw import Draw
 from ..errors import ScenarioError
-from .base import AbstractNetwork, ids, read
+from .base import AbstractNetwork, ids, read, resized
 from .choosing import choose_member
 from .parts import Parts, find_parts, group_sums
 
@@ -56,6 +56,14 @@ class Groups(AbstractNetwork):
             raise ScenarioError(f"member_of needs one id per agent, not {self.member_of.shape}")
         self.num_groups = max(int(num_groups), 1)
         self.parts = parts
+
+    def with_capacity(self, capacity: int) -> "Groups":
+        """The same groups over another number of slots; further ones are in none.
+
+        Raises:
+            ScenarioError: a slot that would be left out is in a group.
+        """
+        return Groups(resized(self.member_of, capacity, "group"), self.num_groups)
 
     @property
     def num_agents(self) -> int:
