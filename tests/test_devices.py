@@ -1,6 +1,5 @@
 """Runs over several devices: the same counts, whatever the number, and little is exchanged."""
 
-import re
 from functools import partial
 
 import jax
@@ -11,16 +10,14 @@ from jax.sharding import AxisType
 
 import lpm
 from lpm import launch
-from lpm.engine import advance
 from lpm.errors import SimulationError
-from lpm.launch import choose_mesh, key_words, make_plan, shared_rows, start
+from lpm.launch import choose_mesh, shared_rows
 from lpm.networks.parts import find_parts
 from scenarios.labour_tax import scenario as labour
 from scenarios.network_sir import scenario as network_sir
 from scenarios.sir import scenario as sir
+from tests.benchmarks.devices import exchanged
 from tests.plain import decay
-
-WIDTH = {"f32": 4, "s32": 4, "u32": 4, "pred": 1, "s8": 1, "s16": 2, "u8": 1, "u16": 2}
 
 
 def mesh_of(count):
@@ -95,25 +92,6 @@ def test_counts_are_the_same_to_the_bit_on_any_number_of_devices(many, scenario)
                 assert np.allclose(x, run.observed[name], rtol=1e-6), name
             else:
                 assert x.tobytes() == run.observed[name].tobytes(), name
-
-
-def exchanged(scenario, people, devices):
-    """Bytes per agent and step by kind of collective, from the compiled segment."""
-    mesh = mesh_of(devices)
-    rows = shared_rows(people.capacity, mesh)
-    plan = make_plan(scenario, scenario.params, "stop", False, 1, mesh, people.capacity)
-    people, key = people.with_capacity(rows), key_words(0)
-    plan, state = start(scenario, people, plan, scenario.params, key)
-    moving, fixed = plan.split(state)
-    faults, zero = jnp.full(len(plan.checks), -1, jnp.int32), jnp.int32(0)
-    text = advance.lower(plan, moving, fixed, zero, faults, scenario.params, key, zero).compile()
-    found = {}
-    pattern = r"= (\(?[^=]*?\)?) (all-gather|all-reduce|all-to-all|collective-permute)(?:-start)?\("
-    for shapes, kind in re.findall(pattern, text.as_text()):
-        for dtype, dims in re.findall(r"(\w+)\[([\d,]*)\]", shapes):
-            size = WIDTH[dtype] * int(np.prod([int(d) for d in dims.split(",") if d]))
-            found[kind] = found.get(kind, 0) + size / rows
-    return found
 
 
 def test_what_devices_exchange_is_no_column_of_the_state(many):
