@@ -14,6 +14,7 @@ from ..errors import LpmError, SimulationError
 from ..launch import choose_mesh
 from ..params import Params
 from ..population import Population
+from ..population.columns import MOST_ROWS
 from ..processes import by_leader, leads
 from ..provenance import package_version, source_hash
 from ..scenario import Scenario, check_schedules, check_steps
@@ -167,7 +168,7 @@ def agents_of(text: str | None, default: int) -> int:
     """A number of agents as typed.
 
     Raises:
-        SimulationError: not a whole number of at least 1.
+        SimulationError: not a whole number of at least 1, or more than can be numbered.
     """
     try:
         agents = default if text is None else whole(text)
@@ -175,6 +176,11 @@ def agents_of(text: str | None, default: int) -> int:
         raise SimulationError(f"--agents {error}") from None
     if agents < 1:
         raise SimulationError(f"--agents {agents}: a population needs at least one person")
+    if agents > MOST_ROWS:
+        raise SimulationError(
+            f"--agents {agents:,}: agents are numbered in 32 bits, so there are {MOST_ROWS:,} "
+            "at most"
+        )
     return agents
 
 
@@ -197,7 +203,7 @@ def _begin(options: argparse.Namespace) -> Job:
 
 def _resume(options: argparse.Namespace, console: Console) -> Job | None:
     folder = RunFolder(options.resume)
-    spec = Spec.read(folder.path)
+    spec = by_leader(lambda: Spec.read(folder.path))
     check_same(options, spec, "spec.json")
     if by_leader(lambda: folder.finished):
         console.print(f"{folder.path} is finished; see {folder.path / 'report.html'}")
