@@ -84,9 +84,14 @@ def test_rows_come_in_whole_blocks_for_large_populations():
 @pytest.mark.parametrize("scenario", [sir, network_sir, labour], ids=lambda s: s.name)
 def test_counts_are_the_same_to_the_bit_on_any_number_of_devices(many, scenario):
     people = scenario.population(2003, seed=1)
-    one = lpm.simulate(scenario, people, key=3, steps=6, devices=1)
+    params = scenario.params
+    if "seeded" in type(params).knobs():
+        params = params.replace(seeded=0.05)
+    ask = partial(lpm.simulate, scenario, people, key=3, steps=6, params=params)
+    one = ask(devices=1)
+    assert np.ptp(next(iter(one.observed.values()))) > 0, "something happens"
     for devices in (2, 3, 4):
-        run = lpm.simulate(scenario, people, key=3, steps=6, devices=devices)
+        run = ask(devices=devices)
         for name, x in one.observed.items():
             if name in ("income", "welfare"):  # sums of floats, in another order
                 assert np.allclose(x, run.observed[name], rtol=1e-6), name
@@ -165,12 +170,15 @@ def test_a_lattice_that_cannot_be_divided_works(many):
 
 
 def test_an_ensemble_on_several_devices_equals_its_runs(many):
-    people = sir.population(503, seed=1)
-    both = lpm.ensemble(sir, people, keys=[0, 1], steps=5, devices=4)
+    people, params = sir.population(503, seed=1), sir.params.replace(seeded=0.05)
+    both = lpm.ensemble(sir, people, keys=[0, 1], steps=5, params=params, devices=4)
     for i in range(2):
-        one = lpm.simulate(sir, people, key=i, steps=5, devices=1)
+        one = lpm.simulate(sir, people, key=i, steps=5, params=params, devices=1)
         for name, x in one.observed.items():
-            assert x.tobytes() == both.observed[name][i].tobytes(), name
+            found = both.observed[name][i]
+            assert np.array_equal(np.rint(x * 503), np.rint(found * 503)), "people are counted"
+            assert np.allclose(x, found, atol=1e-6), "shares, to the rounding of another program"
+    assert both.observed["attack_rate"].max() > 0.05
 
 
 def test_a_gradient_is_the_same_on_several_devices(many):
