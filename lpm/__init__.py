@@ -1,5 +1,7 @@
 """lpm: simulate large populations with differentiable, vectorised transition functions."""
 
+from typing import TYPE_CHECKING
+
 from .aggregates import (
     count as count,
     count_by_segment as count_by,  # noqa: F401 - the door renames it
@@ -23,15 +25,6 @@ from .fields import (
     policy as policy,
     variable as variable,
 )
-from .fitting import (
-    assimilate as assimilate,
-    calibrate as calibrate,
-    check_coverage as check_coverage,
-    check_gradient as check_gradient,
-    gradient as gradient,
-    optimise as optimise,
-    posterior as posterior,
-)
 from .graphs import (
     block_graph as block_graph,
     configuration_graph as configuration_graph,
@@ -39,6 +32,7 @@ from .graphs import (
     random_graph as random_graph,
     small_world as small_world,
 )
+from .later import later
 from .networks import Graph as Graph, Groups as Groups, Lattice as Lattice, Mixing as Mixing
 from .params import Params as Params
 from .personas import Panel as Panel
@@ -47,3 +41,30 @@ from .scenario import Scenario as Scenario, every as every
 from .simulation import ensemble as ensemble, simulate as simulate
 from .state import State as State
 from .trajectory import Trajectory as Trajectory, load as load
+
+# Fits bring the heaviest libraries along, and most runs need none of them.
+if TYPE_CHECKING:
+    from .fitting import (
+        assimilate as assimilate,
+        calibrate as calibrate,
+        check_coverage as check_coverage,
+        check_gradient as check_gradient,
+        gradient as gradient,
+        optimise as optimise,
+        posterior as posterior,
+    )
+
+__getattr__, __dir__ = later(
+    __name__,
+    {
+        "fitting": [
+            "assimilate",
+            "calibrate",
+            "check_coverage",
+            "check_gradient",
+            "gradient",
+            "optimise",
+            "posterior",
+        ]
+    },
+)

@@ -5,7 +5,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from .errors import SimulationError
+from .processes import by_leader
 from .provenance import identity
 
 _ABOUT = "about.json"
@@ -23,7 +24,13 @@ _SHARE = 0.05  # Of the run's time may go into saving.
 @cache
 def _orbax() -> Any:
     # Loaded at the first save: orbax takes longer to import than all the rest of lpm.
-    return import_module("orbax.checkpoint").PyTreeCheckpointer()
+    orbax = import_module("orbax.checkpoint")
+    # Process 0 writes whole arrays; orbax must not wait for the others.
+    alone = orbax.options.MultiprocessingOptions(
+        primary_host=0, active_processes={0}, barrier_sync_key_prefix="lpm"
+    )
+    handler = orbax.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    return orbax.Checkpointer(handler, multiprocessing_options=alone)
 
 
 class Checkpoints:
@@ -31,29 +38,20 @@ class Checkpoints:
 
     A save is written beside its name and renamed into place, so a kill leaves the one before it.
     Saving takes about a twentieth of the run's time at most; the last step is always saved.
+    Of several processes that share a run (`shared`) the first alone reads and writes.
 
     Raises:
         SimulationError: the folder belongs to another run.
     """
 
-    def __init__(self, folder: str | Path | None, about: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: str | Path | None, about: dict[str, Any], *, shared: bool = False
+    ) -> None:
         self.folder = None if folder is None else Path(folder).resolve()
         self._paid, self._since = 0.0, time.monotonic()
-        if self.folder is None:
-            return
-        mine = json.loads(json.dumps(identity(about)))
-        path = self.folder / _ABOUT
-        if path.exists():
-            _check_same(path, mine)
-            return
-        scratch = path.with_suffix(".part")
-        if self.folder.exists() and any(p != scratch for p in self.folder.iterdir()):
-            raise SimulationError(
-                f"{self.folder} is not empty and holds no checkpoint of lpm; give another folder"
-            )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(json.dumps(mine, indent=2), encoding="utf-8")
-        scratch.rename(path)
+        self._once: Callable[[Callable[[], Any]], Any] = by_leader if shared else _alone
+        if self.folder is not None:
+            self._once(partial(_claim, self.folder, about))
 
     def latest(self) -> dict[str, Any] | None:
         """The last complete save, or `None`.
@@ -61,12 +59,13 @@ class Checkpoints:
         Raises:
             SimulationError: the save is torn or its content was changed.
         """
-        if self.folder is None:
-            return None
+        return None if self.folder is None else self._once(partial(self._read, self.folder))
+
+    def _read(self, folder: Path) -> dict[str, Any] | None:
         steps = self._steps()
         if not steps:
             return None
-        path = self.folder / str(steps[-1])
+        path = folder / str(steps[-1])
         try:
             digest = (path / "sha256").read_text(encoding="ascii").strip()
             payload = _orbax().restore(path / "arrays")
@@ -89,11 +88,15 @@ class Checkpoints:
         if self.folder is None:
             return
         began = time.monotonic()
-        if not last and self._paid > _SHARE * (began - self._since):
+        if not last and self._once(lambda: self._paid > _SHARE * (began - self._since)):
             return
         content = payload()
+        self._once(partial(self._write, self.folder, content))
+        self._paid += time.monotonic() - began
+
+    def _write(self, folder: Path, content: dict[str, Any]) -> None:
         step = int(content["step"])
-        scratch, target = self.folder / f".{step}", self.folder / str(step)
+        scratch, target = folder / f".{step}", folder / str(step)
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
         _orbax().save(scratch / "arrays", {k: v for k, v in content.items() if len_of(v)})
@@ -102,8 +105,28 @@ class Checkpoints:
             scratch.rename(target)
         # The save before stays, to fall back on.
         for old in self._steps()[:-2]:
-            shutil.rmtree(self.folder / str(old), ignore_errors=True)
-        self._paid += time.monotonic() - began
+            shutil.rmtree(folder / str(old), ignore_errors=True)
+
+
+def _alone(action: Callable[[], Any]) -> Any:
+    return action()
+
+
+def _claim(folder: Path, about: dict[str, Any]) -> None:
+    """Make the folder, or make sure that it is this run's."""
+    mine = json.loads(json.dumps(identity(about)))
+    path = folder / _ABOUT
+    if path.exists():
+        _check_same(path, mine)
+        return
+    scratch = path.with_suffix(".part")
+    if folder.exists() and any(p != scratch for p in folder.iterdir()):
+        raise SimulationError(
+            f"{folder} is not empty and holds no checkpoint of lpm; give another folder"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch.write_text(json.dumps(mine, indent=2), encoding="utf-8")
+    scratch.rename(path)
 
 
 _EMPTY: dict[str, Any] = {

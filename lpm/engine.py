@@ -10,9 +10,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from .axes import AGENT, axis_names, hints, is_array
+from .devices import along_agents, everywhere
 from .draw import Draw
 from .fields import Domain
 from .params import Params
@@ -34,6 +35,7 @@ class Plan:
         spare: whether there are, or may come to be, empty slots.
         batched: whether this plan runs several lanes at once.
         answers: variables that a panel fills between segments.
+        room: slots that births may use, if not all; the rest only fill the devices evenly.
     """
 
     processes: tuple[Callable[..., Any], ...]
@@ -52,6 +54,7 @@ class Plan:
     batched: bool = False
     answers: tuple[str, ...] = ()
     mesh: Mesh | None = None
+    room: int | None = None
 
     def split(self, state: State) -> tuple[list[Any], list[Any]]:
         """Moving and fixed leaves of a state."""
@@ -129,7 +132,7 @@ def find_faults(plan: Plan, state: State, faults: jax.Array, process: str, t: An
         if place != process:
             bad.append(jnp.zeros((), bool))
         elif name == "next_slot":
-            bad.append(state.next_slot > state.alive.shape[0])
+            bad.append(_overfull(state, plan.room))
         else:
             domain = type(state).variables()[name].domain
             wrong = domain.violated(getattr(state, name), _SLACK)
@@ -139,6 +142,13 @@ def find_faults(plan: Plan, state: State, faults: jax.Array, process: str, t: An
                 wrong = keep_alive(state.alive, wrong)  # empty slots hold a zero that is no value
             bad.append(jnp.any(wrong))
     return jnp.where(jnp.stack(bad) & (faults < 0), t, faults)
+
+
+def _overfull(state: State, room: int | None) -> jax.Array:
+    """Whether births took more slots than the population was given."""
+    if room is None:
+        return state.next_slot > state.alive.shape[0]
+    return (state.next_slot > room) | jnp.any(state.alive[room:])
 
 
 def list_checks(state: State, roles: Sequence[str], plan: Plan) -> tuple[tuple[str, str], ...]:
@@ -172,6 +182,10 @@ def find_roles(plan: Plan, state: Any, params: Any, key: Any) -> tuple[str, ...]
     jax.eval_shape(probe, state, params, key)
     flags = jax.tree.unflatten(jax.tree.structure(state), range(len(roles)))
     roles[flags.t] = TIME
+    if MOVING not in roles:
+        # What moves carries the axis of runs: where nothing does, one variable counts as moving.
+        others = (i for i in range(len(roles)) if i not in (flags.t, flags.alive))
+        roles[next(others, flags.alive)] = MOVING
     return tuple(roles)
 
 
@@ -198,7 +212,7 @@ def place(plan: Plan, leaves: Sequence[Any], role: str) -> list[Any]:
     if plan.mesh is None:
         return list(leaves)
     flags = [a for a, r in zip(plan.agents, plan.roles, strict=True) if r == role]
-    sharding = NamedSharding(plan.mesh, PartitionSpec(AGENT))
+    sharding = along_agents(plan.mesh)
     return [
         jax.lax.with_sharding_constraint(x, sharding) if flag else x
         for x, flag in zip(leaves, flags, strict=True)
@@ -247,6 +261,8 @@ def advance(
     one, seen = lanewise(plan, params)
     shapes = jax.eval_shape(seen, t, moving, fixed, params)
     buffer = jax.tree.map(lambda s: jnp.zeros((plan.rows, *s.shape), s.dtype), shapes)
+    if plan.mesh is not None:  # The host reads them, from whichever device it has.
+        buffer = jax.lax.with_sharding_constraint(buffer, everywhere(plan.mesh))
     first = t // plan.every
 
     def body(i: jax.Array, carry: Any) -> Any:
@@ -268,7 +284,10 @@ def advance(
             buffer = jax.lax.cond(now % plan.every == 0, write, lambda b: b, buffer)
         return moving, faults, buffer
 
-    return jax.lax.fori_loop(0, steps, body, (moving, faults, buffer))
+    moving, faults, buffer = jax.lax.fori_loop(0, steps, body, (moving, faults, buffer))
+    if plan.mesh is not None:
+        faults, buffer = jax.lax.with_sharding_constraint((faults, buffer), everywhere(plan.mesh))
+    return moving, faults, buffer
 
 
 @partial(jax.jit, static_argnames=("plan", "steps"))

@@ -13,8 +13,9 @@ import numpy as np
 
 from .axes import axis_names, hints
 from .engine import MOVING, Plan, lanewise
-from .errors import PersonaError, ScenarioError, unknown
+from .errors import PersonaError, ScenarioError, SimulationError, unknown
 from .personas import Interviewer, Panel, Reason, Recorded, Respondent, read_rules
+from .processes import several
 from .scenario import Scenario
 
 _ANSWER = "answer_"  # Before the names of variables among what is kept of a round.
@@ -189,12 +190,18 @@ def open_interviews(
         ScenarioError: a respondent without a panel.
         PersonaError: a panel without a respondent or a card, or a language model without a
             transcript.
+        SimulationError: several processes share the run.
     """
     panel = scenario.panel
     if panel is None:
         if respondent is not None:
             raise ScenarioError(f"{scenario.name} has no panel that a respondent could answer for")
         return None
+    if several():
+        raise SimulationError(
+            f"{scenario.name} has a panel, which each process would ask anew; use one process, or "
+            "scenario.answered(run.answers) with the answers of another run"
+        )
     if respondent is None:
         if not panel.card:
             raise PersonaError(

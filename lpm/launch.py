@@ -6,24 +6,29 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend import core as jex
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
-from .axes import AGENT
+from .axes import AGENT, hints, is_traced
+from .devices import along_agents, everywhere, spread
 from .draw import Draw
 from .engine import FIXED, MOVING, Plan, agent_leaves, find_roles, list_checks
 from .errors import ScenarioError, SimulationError
 from .interviews import answered_roles
+from .networks import Groups
 from .params import Params
 from .population import Population
+from .processes import several
 from .scenario import Scenario
 from .state import State
 
 ESTIMATORS = ("stop", "straight_through", "mean_field", "score")
 _WORTH_SPLITTING = 65_536  # Agents per device below which a step is faster on one.
+_BLOCK = 1024  # People whose values are added up together; see `aggregates`.
 
 
 def key_words(key: Any) -> jax.Array:
@@ -52,23 +57,51 @@ def key_words(key: Any) -> jax.Array:
 def choose_mesh(devices: Any, capacity: int) -> Mesh | None:
     """Mesh over the devices of a run; `None` for one.
 
-    `devices=None` takes all there are where each gets enough agents to be worth it.
+    `devices=None` takes all there are where each gets enough agents to be worth it. Several
+    processes take all devices of all of them, or each one of its own (`devices=1`).
 
     Raises:
-        SimulationError: more devices than there are.
+        SimulationError: more devices than there are, or some of those of several processes.
     """
     there = jax.devices()
+    if several():
+        if devices == 1:
+            return None
+        if devices not in (None, len(there)):
+            raise SimulationError(
+                f"devices = {devices}, but {jax.process_count()} processes share this run with "
+                f"{len(there)} devices in all; leave devices out to use them all"
+            )
+        devices = there
     if devices is None:
         count = len(there) if capacity >= _WORTH_SPLITTING * len(there) else 1
         devices = there[:count]
     elif isinstance(devices, int):
         if not 1 <= devices <= len(there):
-            raise SimulationError(f"devices = {devices}, but this machine has {len(there)}")
+            raise SimulationError(_too_many(devices, there))
         devices = there[:devices]
+    if not len(devices):
+        raise SimulationError("devices is an empty list; give at least one, or leave it out")
     if list(devices) == there[:1]:
         return None
     kind = jax.sharding.AxisType.Auto
     return jax.make_mesh((len(devices),), (AGENT,), axis_types=(kind,), devices=devices)
+
+
+def _too_many(devices: int, there: Sequence[Any]) -> str:
+    told = f"devices = {devices}, but this machine has {len(there)} ({there[0].device_kind})"
+    if there[0].platform == "cpu" and devices > 0:
+        told += f"; XLA_FLAGS=--xla_force_host_platform_device_count={devices} makes virtual ones"
+    return told
+
+
+def shared_rows(capacity: int, mesh: Mesh) -> int:
+    """Rows that the devices of a mesh can share: each gets as many.
+
+    In large populations each gets whole blocks, so that sums over blocks of people stay on it.
+    """
+    unit = mesh.size * (_BLOCK if capacity >= _WORTH_SPLITTING * mesh.size else 1)
+    return -(-capacity // unit) * unit
 
 
 def make_plan(
@@ -78,12 +111,14 @@ def make_plan(
     debug: bool,
     every: int,
     mesh: Mesh | None,
+    room: int | None = None,
     *,
     pauses: bool = False,
 ) -> Plan:
     """A plan without the parts that need a state; see `complete`.
 
-    `pauses` says that whoever runs the plan stops where the scenario's panel is to be asked.
+    `room` is how many slots births may use, where that is not all there are. `pauses` says that
+    whoever runs the plan stops where the scenario's panel is to be asked.
 
     Raises:
         ScenarioError: an unknown estimator, or a panel and no pauses.
@@ -103,6 +138,7 @@ def make_plan(
         every=int(every),
         mesh=mesh,
         answers=() if scenario.panel is None else tuple(scenario.panel.answers),
+        room=room,
         varied=tuple(params.varies(name) for name in params.knobs()),
     )
 
@@ -159,15 +195,8 @@ def start_scored(
     key: jax.Array,
 ) -> tuple[Plan, State, jax.Array]:
     """As `start`, and the log-probability of the discrete draws in `init`."""
-    arrays = {name: jnp.asarray(x) for name, x in population.arrays().items()}
-    if plan.mesh is not None:
-        sharding = NamedSharding(plan.mesh, PartitionSpec(AGENT))
-        rows = population.capacity
-        arrays = {
-            name: jax.device_put(x, sharding) if x.shape[:1] == (rows,) else x
-            for name, x in arrays.items()
-        }
-    if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((params, key))):
+    arrays = place_columns(population, plan.mesh)
+    if is_traced((params, key)):
         # In a jit of the caller the people are constants, which XLA would fold for minutes.
         arrays = jax.lax.optimization_barrier(arrays)
     signature = ("start", scenario.init, plan, jax.tree.structure(params))
@@ -177,7 +206,58 @@ def start_scored(
     shapes = jax.eval_shape(begin, arrays, params, key)
     lanes = key.shape[0] if plan.batched else 1
     check_memory(shapes, f"a state of {population.capacity:,} slots x {lanes} runs")
-    return plan, *begin(arrays, params, key)
+    state, drawn = begin(arrays, params, key)
+    if plan.mesh is None or is_traced(state):
+        return plan, state, drawn
+    if ("split", signature) not in population.compiled:
+        split = split_groups(plan, plan.mesh, state)
+        population.compiled["split", signature] = jax.tree.structure(split)
+    treedef = population.compiled["split", signature]
+    state = jax.tree.unflatten(treedef, jax.tree.leaves(state))
+    return replace(plan, treedef=treedef), state, drawn
+
+
+def place_columns(population: Population, mesh: Mesh | None) -> dict[str, jax.Array]:
+    """The columns of a population, their rows split over the devices."""
+    arrays = population.arrays()
+    if mesh is None:
+        return {name: jnp.asarray(x) for name, x in arrays.items()}
+    rows, whole, split = population.capacity, everywhere(mesh), along_agents(mesh)
+    return {
+        name: spread(x, split if np.shape(x)[:1] == (rows,) else whole)
+        for name, x in arrays.items()
+    }
+
+
+def _shardings(plan: Plan) -> Any:
+    """How the outputs of `init` lie: agents split, all else everywhere; `None` on one device."""
+    if plan.mesh is None:
+        return None
+    whole = everywhere(plan.mesh)
+    leaves = [
+        along_agents(plan.mesh, int(lane and plan.batched)) if agent else whole
+        for agent, lane in zip(plan.agents, plan.lanes, strict=True)
+    ]
+    return jax.tree.unflatten(plan.treedef, leaves), whole
+
+
+def split_groups(plan: Plan, mesh: Mesh, state: State) -> State:
+    """The state with groups that no process changes summed where their members lie, if they can.
+
+    Groups that depend on the run's key stay as they are: their layout would be another each time.
+    """
+    roles = jax.tree.unflatten(plan.treedef, list(zip(plan.roles, plan.lanes, strict=True)))
+    changes = {}
+    for name in hints(type(state)):
+        network, role = getattr(state, name), getattr(roles, name)
+        if isinstance(network, Groups) and role.member_of == (FIXED, False):
+            changes[name] = network.split(mesh)
+    if not changes:
+        return state
+    # Not `replace`, whose checks know nothing of an ensemble's lanes.
+    return eqx.tree_at(
+        lambda whole: [getattr(whole, n) for n in changes], state, [*changes.values()]
+    )
 
 
 def _prepare(
@@ -202,12 +282,13 @@ def _prepare(
     pairs = zip(plan.roles, varying, strict=True)
     plan = replace(plan, lanes=tuple(r == MOVING or (r == FIXED and v) for r, v in pairs))
     if not plan.batched:
-        return plan, jax.jit(begin)
+        return plan, jax.jit(begin, out_shardings=_shardings(plan))
     out = jax.tree.unflatten(plan.treedef, [0 if lane else None for lane in plan.lanes])
     varied = jax.tree.unflatten(
         jax.tree.structure(params), [0 if flag else None for flag in plan.varied]
     )
-    return plan, jax.jit(jax.vmap(begin, in_axes=(None, varied, 0), out_axes=(out, 0)))
+    lanes = jax.vmap(begin, in_axes=(None, varied, 0), out_axes=(out, 0))
+    return plan, jax.jit(lanes, out_shardings=_shardings(plan))
 
 
 def complete(plan: Plan, state: Any, params: Any, key: Any, full: bool) -> Plan:

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .checkpoints import Checkpoints
-from .engine import Plan, advance, lanewise
+from .devices import fetch, spread
+from .engine import MOVING, Plan, advance, lanewise
 from .errors import ScenarioError, SimulationError
 from .interviews import Interviews
 from .launch import start
@@ -83,12 +84,15 @@ def run_segments(
         outcome.step, outcome.faults = int(saved["step"]), saved["faults"]
         outcome.rows = [saved["observed"]] if saved["observed"] else []
         for at, leaves in saved["snapshots"].items():
-            outcome.snapshots[int(at)] = to_host(plan, leaves, fixed, int(at))
-        moving = _put_back(saved["moving"], moving)
+            filled = _fill_up(plan, leaves, moving)
+            outcome.snapshots[int(at)] = to_host(plan, filled, fixed, int(at))
+        moving = _put_back(_fill_up(plan, saved["moving"], moving), moving)
         if interviews:
             interviews.restore(saved["interviews"])
         if throw:
-            raise_faults(plan, outcome.faults, scenario.unit, population.capacity, lanes)
+            raise_faults(
+                plan, outcome.faults, scenario.unit, plan.room or population.capacity, lanes
+            )
         after(outcome.step, outcome)
     faults = jnp.asarray(outcome.faults)
     del state
@@ -103,7 +107,9 @@ def run_segments(
         if outcome.step in wanted:
             outcome.snapshots[outcome.step] = to_host(plan, moving, fixed, outcome.step)
         if throw:
-            raise_faults(plan, outcome.faults, scenario.unit, population.capacity, lanes)
+            raise_faults(
+                plan, outcome.faults, scenario.unit, plan.room or population.capacity, lanes
+            )
         save = partial(_payload, outcome, moving, interviews)
         checkpoints.save(save, last=outcome.step == steps)
         after(length, outcome)
@@ -115,19 +121,53 @@ def run_segments(
 def _payload(
     outcome: Outcome, moving: Sequence[jax.Array], interviews: Interviews | None
 ) -> dict[str, Any]:
-    """All that a resumed run needs beside what it recomputes from its key."""
+    """All that a resumed run needs beside what it recomputes from its key.
+
+    Rows that only fill the devices evenly stay out, for another run may have others.
+    """
+    plan = outcome.plan
     return {
         "step": np.asarray(outcome.step),
         "faults": outcome.faults,
-        "moving": [np.asarray(x) for x in moving],
+        "moving": _cut(plan, [fetch(x) for x in moving]),
         "observed": outcome.observed() if outcome.rows else {},
         "interviews": interviews.save() if interviews else {},
         "snapshots": {
-            str(step): outcome.plan.split(state)[0]
+            str(step): _cut(plan, plan.split(state)[0])
             for step, state in outcome.snapshots.items()
             if step > 0
         },
     }
+
+
+def _agent_axes(plan: Plan) -> list[int | None]:
+    """Per moving leaf: the axis of the agents, if it has one."""
+    pairs = zip(plan.agents, plan.roles, strict=True)
+    return [int(plan.batched) if agent else None for agent, role in pairs if role == MOVING]
+
+
+def _cut(plan: Plan, leaves: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Leaves without the rows beyond those the population was given."""
+    if plan.room is None:
+        return list(leaves)
+    rows = np.arange(plan.room)
+    axes = zip(leaves, _agent_axes(plan), strict=True)
+    return [x if axis is None else x.take(rows, axis) for x, axis in axes]
+
+
+def _fill_up(plan: Plan, saved: Sequence[Any], moving: Sequence[jax.Array]) -> list[Any]:
+    """Saved leaves, with rows of the initial state behind them where this run has more."""
+    if plan.room is None or len(saved) != len(moving):
+        return list(saved)
+    room = plan.room
+
+    def filled(old: Any, now: jax.Array, axis: int | None) -> Any:
+        if axis is None or np.shape(old)[axis : axis + 1] != (room,):
+            return old
+        return np.concatenate([old, fetch(now).take(np.arange(room, now.shape[axis]), axis)], axis)
+
+    triples = zip(saved, moving, _agent_axes(plan), strict=True)
+    return [filled(old, now, axis) for old, now, axis in triples]
 
 
 def _put_back(saved: Sequence[Any], moving: Sequence[jax.Array]) -> list[jax.Array]:
@@ -143,7 +183,7 @@ def _put_back(saved: Sequence[Any], moving: Sequence[jax.Array]) -> list[jax.Arr
             "folder"
         )
     pairs = zip(saved, moving, strict=True)
-    return [jax.device_put(np.asarray(old), like.sharding) for old, like in pairs]
+    return [spread(old, like.sharding) for old, like in pairs]
 
 
 def _collect(plan: Plan, outcome: Outcome, buffer: Any, length: int) -> None:
@@ -174,7 +214,7 @@ def fit_rows(plan: Plan, state: State, params: Params) -> Plan:
 
 def to_host(plan: Plan, moving: Any, fixed: Any, t: int) -> State:
     """The whole state as NumPy arrays."""
-    return jax.tree.map(np.asarray, plan.join(moving, fixed, np.int32(t)))
+    return jax.tree.map(fetch, plan.join(moving, fixed, np.int32(t)))
 
 
 def fault_names(plan: Plan) -> list[str]:

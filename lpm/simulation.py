@@ -10,19 +10,21 @@ import jax
 import numpy as np
 
 from .axes import is_traced
+from .cache import keep_compiled
 from .checkpoints import Checkpoints
 from .engine import Plan, trace
 from .errors import ScenarioError, SimulationError
 from .interviews import open_interviews
-from .launch import choose_mesh, key_words, make_plan, start_scored
+from .lanes import fold_variants, join_outcomes, lane_name, pick_lanes, stack_populations
+from .launch import choose_mesh, key_words, make_plan, shared_rows, start_scored
 from .params import Params
-from .personas import Interviewer, Respondent, join_recorded
+from .personas import Interviewer, Respondent
 from .population import Population
+from .processes import agree, watched
 from .progress import open_progress
-from .provenance import describe_run
+from .provenance import describe_run, identity
 from .scenario import Scenario, check_every, check_schedules, check_steps
-from .segments import Outcome, fault_names, run_segments, stack_states
-from .state import State
+from .segments import Outcome, fault_names, run_segments
 from .trajectory import Provenance, Trajectory, score_factor
 
 _TOGETHER = 2**20  # Slots of all runs that advance at once; beyond, runs follow each other.
@@ -44,6 +46,7 @@ def simulate(
     progress: bool | Callable[[Trajectory], None] | None = None,
     throw: bool = True,
     debug: bool = False,
+    cache: str | Path | bool | None = None,
 ) -> Trajectory:
     """Run a scenario once.
 
@@ -69,6 +72,8 @@ def simulate(
         throw: raise when a variable was not finite or left its bounds; otherwise see
             `trajectory.faults`.
         debug: check after every process and name it.
+        cache: folder for compiled programs from here on, or `False` for none; `None` leaves it to
+            the environment variable `LPM_CACHE` (a folder, or `off`) and the user's cache folder.
 
     Raises:
         ScenarioError: the scenario or params do not fit.
@@ -76,22 +81,24 @@ def simulate(
         SimulationError: a variable left its bounds, births outgrew the slots, memory is short, or
             the checkpoint belongs to another run.
     """
+    keep_compiled(cache)
     params, steps = _settle(scenario, params, steps, every)
     words = key_words(key)
     if params.variants() is not None:
         raise ScenarioError("params hold several variants; run them with lpm.ensemble")
     if words.ndim != 1:
         raise SimulationError(f"simulate takes one key, not {words.shape[0]}; use lpm.ensemble")
-    traced = is_traced((params, words))
+    given, traced = population, is_traced((params, words))
     population, plan = _prepare(
         scenario, population, params, devices, estimator, debug, every, not traced
     )
     if traced:
         return _traced(scenario, population, plan, params, words, steps)
     interviews = open_interviews(scenario, respondent, checkpoint)
-    about = describe_run(scenario, population, params, words, steps, every, estimator)
+    about = describe_run(scenario, given, params, words, steps, every, estimator)
     about |= interviews.identity if interviews else {}
-    with open_progress(progress, steps, scenario.unit, scenario.name) as bar:
+    kept, shared = about | {"snapshots": _numbers(snapshots)}, _check_shared(plan, about)
+    with watched(), open_progress(progress, steps, scenario.unit, scenario.name) as bar:
         outcome = run_segments(
             scenario,
             population,
@@ -101,7 +108,7 @@ def simulate(
             steps=steps,
             snapshots=snapshots,
             throw=throw,
-            checkpoints=Checkpoints(checkpoint, about | {"snapshots": _numbers(snapshots)}),
+            checkpoints=Checkpoints(checkpoint, kept, shared=shared),
             after=lambda n, now: bar(n, lambda: _trajectory(scenario, now, about, every)),
             interviews=interviews,
         )
@@ -126,6 +133,7 @@ def ensemble(
     throw: bool = True,
     debug: bool = False,
     keep_state: bool = True,
+    cache: str | Path | bool | None = None,
 ) -> Trajectory:
     """Run a scenario once per key, and once per variant and population where there are several.
 
@@ -139,8 +147,8 @@ def ensemble(
         keys: an array of JAX keys, or a list of ints or keys: one per run.
         keep_state: keep the final states; they take memory for every run.
         params, steps, every, snapshots, estimator, devices, respondent, checkpoint, progress,
-            throw, debug: as for `simulate`; snapshots need runs that advance together. Runs whose
-            panels are asked the same get the same answer.
+            throw, debug, cache: as for `simulate`; snapshots need runs that advance together. Runs
+            whose panels are asked the same get the same answer.
 
     Raises:
         ScenarioError: the scenario or params do not fit.
@@ -159,6 +167,7 @@ def ensemble(
         "throw": throw,
         "debug": debug,
         "keep_state": keep_state,
+        "cache": cache,
     }
     if not isinstance(population, Population):
         folders = [
@@ -169,12 +178,13 @@ def ensemble(
             ensemble(scenario, one, checkpoint=folder, **shared)
             for one, folder in zip(population, folders, strict=True)
         ]
-        return _stack_populations(parts)
+        return stack_populations(parts)
+    keep_compiled(cache)
     params, steps = _settle(scenario, params, steps, every)
     words = key_words(keys)
     if words.ndim != 2:
         raise SimulationError("ensemble takes several keys: jax.random.split(key, runs) or [0, 1]")
-    runs, variants = words.shape[0], params.variants()
+    given, runs, variants = population, words.shape[0], params.variants()
     traced = is_traced((params, words))
     population, plan = _prepare(
         scenario, population, params, devices, estimator, debug, every, not traced
@@ -182,18 +192,18 @@ def ensemble(
     if traced:
         return _traced_ensemble(scenario, population, plan, params, words, steps)
     interviews = open_interviews(scenario, respondent, checkpoint)
-    about = describe_run(scenario, population, params, words, steps, every, estimator)
+    about = describe_run(scenario, given, params, words, steps, every, estimator)
     about |= interviews.identity if interviews else {}
-    kept = about | {"snapshots": _numbers(snapshots)}
-    Checkpoints(checkpoint, kept)
+    kept, shared = about | {"snapshots": _numbers(snapshots)}, _check_shared(plan, about)
+    Checkpoints(checkpoint, kept, shared=shared)
     total = runs * (variants or 1)
     together = max(1, min(total, _TOGETHER // population.capacity))
     plan = replace(plan, batched=together > 1)
     outcomes, rounds = [], math.ceil(total / together)
-    with open_progress(progress, steps * rounds, scenario.unit, scenario.name) as bar:
+    with watched(), open_progress(progress, steps * rounds, scenario.unit, scenario.name) as bar:
         for first in range(0, total, together):
             lanes = np.arange(first, min(first + together, total))
-            chosen, lane_keys = _lanes(params, words, lanes, runs, plan.batched)
+            chosen, lane_keys = pick_lanes(params, words, lanes, runs, plan.batched)
             this = plan if plan.batched else replace(plan, varied=(False,) * len(plan.varied))
             # One folder per chunk: a finished chunk is read back, a torn one continues.
             folder = None if checkpoint is None else Path(checkpoint) / f"runs-{first}"
@@ -206,19 +216,17 @@ def ensemble(
                 steps=steps,
                 snapshots=snapshots,
                 throw=throw,
-                checkpoints=Checkpoints(folder, kept | {"lanes": lanes.tolist()}),
+                checkpoints=Checkpoints(folder, kept | {"lanes": lanes.tolist()}, shared=shared),
                 after=lambda n, _: bar(n, None),
-                lanes=[_lane_name(int(lane), runs, variants) for lane in lanes],
+                lanes=[lane_name(int(lane), runs, variants) for lane in lanes],
                 interviews=interviews.again() if interviews else None,
             )
             outcome.state = outcome.state if keep_state else None
             outcomes.append(outcome)
-    whole = _join(outcomes, keep_state)
+    whole = join_outcomes(outcomes, keep_state)
     about |= interviews.record(whole.answers) if interviews else {}
     trajectory = _trajectory(scenario, whole, about, every, lead=("run",))
-    return (
-        trajectory if variants is None else _fold_variants(trajectory, whole.plan, variants, runs)
-    )
+    return trajectory if variants is None else fold_variants(trajectory, whole.plan, variants, runs)
 
 
 def _settle(scenario: Scenario, params: Any, steps: Any, every: Any) -> tuple[Params, int]:
@@ -234,14 +242,16 @@ def _settle(scenario: Scenario, params: Any, steps: Any, every: Any) -> tuple[Pa
     return params, steps
 
 
+def _check_shared(plan: Plan, about: dict[str, Any]) -> bool:
+    """Whether several processes share the run; then they must agree on what it is."""
+    if plan.mesh is None or not plan.mesh.is_multi_process:
+        return False
+    agree(identity(about) | {"commit": about["commit"], "python": about["python"]})
+    return True
+
+
 def _numbers(snapshots: Sequence[int]) -> list[int]:
     return sorted({int(step) for step in snapshots})
-
-
-def _lane_name(lane: int, runs: int, variants: int | None) -> str:
-    """How an error names one run of an ensemble."""
-    run = f"run {lane % runs}"
-    return run if variants is None else f"variant {lane // runs}, {run}"
 
 
 def _prepare(
@@ -258,9 +268,10 @@ def _prepare(
     if not isinstance(population, Population):
         raise ScenarioError(f"population is a {type(population).__name__}, not a lpm.Population")
     mesh = choose_mesh(devices, population.capacity)
-    if mesh is not None and population.capacity % mesh.size:
-        population = population.with_capacity(-(-population.capacity // mesh.size) * mesh.size)
-    plan = make_plan(scenario, params, estimator, debug, every, mesh, pauses=pauses)
+    room = None
+    if mesh is not None and (rows := shared_rows(population.capacity, mesh)) > population.capacity:
+        population, room = population.with_capacity(rows), population.capacity
+    plan = make_plan(scenario, params, estimator, debug, every, mesh, room, pauses=pauses)
     return population, plan
 
 
@@ -331,82 +342,3 @@ def _traced_ensemble(
 def _restore_time(trajectory: Trajectory, steps: int, every: int) -> Trajectory:
     time = np.arange(1, steps // every + 1, dtype=np.int32) * every
     return replace(trajectory, time=time)
-
-
-def _lanes(
-    params: Params, keys: jax.Array, lanes: np.ndarray, runs: int, batched: bool
-) -> tuple[Params, jax.Array]:
-    """Params and keys of some lanes; a lane is (variant, run) in that order."""
-    pick = lanes // runs if batched else int(lanes[0]) // runs
-    chosen = {n: getattr(params, n)[pick] for n in params.knobs() if params.varies(n)}
-    keys = keys[lanes % runs] if batched else keys[int(lanes[0]) % runs]
-    return params.replace(**chosen), keys
-
-
-def _join(outcomes: list[Outcome], keep_state: bool) -> Outcome:
-    """Outcomes of successive chunks as one with a lane axis (the second of its rows)."""
-    plan = outcomes[-1].plan
-    join = np.concatenate if plan.batched else np.stack
-    names = outcomes[0].rows[0] if outcomes[0].rows else {}
-    whole = [o.observed() for o in outcomes] if names else []
-    snapshots = outcomes[0].snapshots
-    answers = [o.answers for o in outcomes if o.answers is not None]
-    return Outcome(
-        plan,
-        step=outcomes[0].step,
-        rows=[{n: join([w[n] for w in whole], axis=1) for n in names}] if names else [],
-        faults=join([o.faults for o in outcomes], axis=0),
-        snapshots={s: _states(plan, [o.snapshots[s] for o in outcomes]) for s in snapshots},
-        state=_states(plan, [o.state for o in outcomes]) if keep_state else None,
-        answers=join_recorded(answers, alone=not plan.batched) if answers else None,
-    )
-
-
-def _states(plan: Plan, states: Sequence[State | None]) -> State:
-    return stack_states(plan, [s for s in states if s is not None], alone=not plan.batched)
-
-
-def _fold_variants(trajectory: Trajectory, plan: Plan, variants: int, runs: int) -> Trajectory:
-    """[variant * run, ...] as [variant, run, ...]."""
-
-    def fold(x: Any) -> np.ndarray:
-        return np.asarray(x).reshape(variants, runs, *np.shape(x)[1:])
-
-    def fold_state(state: State) -> State:
-        leaves = zip(jax.tree.leaves(state), plan.lanes, strict=True)
-        return jax.tree.unflatten(plan.treedef, [fold(x) if lane else x for x, lane in leaves])
-
-    observed = {name: fold(x) for name, x in trajectory.observed.items()}
-    answers = trajectory.answers
-    if answers is not None:
-        answers = replace(answers, values={name: fold(x) for name, x in answers.values.items()})
-    return replace(
-        trajectory,
-        answers=answers,
-        observed=observed,
-        plain=observed,
-        faults={name: fold(x) for name, x in trajectory.faults.items()},
-        log_probability=fold(trajectory.log_probability),
-        state=None if trajectory.state is None else fold_state(trajectory.state),
-        snapshots={s: fold_state(x) for s, x in trajectory.snapshots.items()},
-        lead=("variant", "run"),
-    )
-
-
-def _stack_populations(parts: Sequence[Trajectory]) -> Trajectory:
-    """Trajectories of several populations along a leading axis; their states are not kept."""
-    if not parts:
-        raise SimulationError("the list of populations is empty; give at least one")
-    observed = {n: np.stack([p.observed[n] for p in parts]) for n in parts[0].observed}
-    return replace(
-        parts[0],
-        answers=None,
-        observed=observed,
-        plain=observed,
-        state=None,
-        snapshots={},
-        faults={n: np.stack([p.faults[n] for p in parts]) for n in parts[0].faults},
-        log_probability=np.stack([p.log_probability for p in parts]),
-        lead=("population", *parts[0].lead),
-        source=Provenance({"populations": [p.provenance for p in parts]}),
-    )

@@ -13,6 +13,8 @@ from hypothesis import settings
 
 import lpm
 
+# Nothing of the suite goes to the user's folders; `JAX_COMPILATION_CACHE_DIR` still holds.
+os.environ.setdefault("LPM_CACHE", "off")
 jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS") or "cpu")
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -330,6 +330,18 @@ def test_more_agents_than_memory_are_refused_before_they_are_made(capsys, town, 
     assert "1,000,000,000 agents need about" in message
     assert "2.0 GB are free; about " in message
     assert list(here.iterdir()) == []
+    message = fails(capsys, "run", town, "--agents", "8e9", "--out", "out")
+    assert "8,000,000,000: agents are numbered in 32 bits, so there are 2,147,483,647" in message
+
+
+def test_force_runs_although_memory_looks_too_small(capsys, town, monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda: 10**9)
+    monkeypatch.setattr(memory, "_SMALL", 100)
+    monkeypatch.setattr(memory, "_SAMPLE", 500)
+    monkeypatch.setattr(memory, "_PROCESS", 10**12)
+    words = ("run", town, *SMALL, "--no-baseline", "--out", "out")
+    assert "GB are free" in fails(capsys, *words)
+    assert call(capsys, *words, "--force")[0] == 0
 
 
 def test_memory_of_an_accelerator_is_counted_apart(monkeypatch):
@@ -338,6 +350,10 @@ def test_memory_of_an_accelerator_is_counted_apart(monkeypatch):
     fits, told = memory.verdict(need, 10**8)
     assert not fits
     assert "of the accelerator, 1.0 GB are free; about 20,000,000 would fit" in told
+    assert need.device(10**8, devices=8) == 10**8 // 8 * 50
+    fits, told = memory.verdict(need, 10**8, devices=8)
+    assert fits
+    assert "about 0.6 GB of each accelerator, 1.0 GB are free" in told
 
 
 def test_small_runs_advance_together_and_need_memory_for_all():

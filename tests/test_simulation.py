@@ -201,6 +201,23 @@ def test_each_run_of_an_ensemble_is_that_of_its_key(town):
     assert many.state.home.member_of.shape == (64,), "what all runs share is kept once"
 
 
+@pytest.mark.parametrize("drawn", [True, False])
+def test_runs_in_which_nothing_moves_are_runs(drawn, town):
+    def start(population, params, draw):
+        state = init(population, params, draw)
+        return state if drawn else state.replace(trait=jnp.ones_like(state.trait))
+
+    def rest(state, params, draw):
+        return state
+
+    def see(state, params):
+        return {"mean": jnp.mean(state.trait, where=state.alive)}
+
+    still = lpm.Scenario(start, (rest,), see, Params(), steps=3, unit="day")
+    alone = lpm.simulate(still, town, key=1).observed["mean"]
+    assert (lpm.ensemble(still, town, keys=[0, 1]).observed["mean"][1] == alone).all()
+
+
 def test_large_runs_one_after_the_other_equal_runs_together(town, monkeypatch):
     together = lpm.ensemble(sir, town, keys=[0, 1, 2], steps=12)
     monkeypatch.setattr(simulation, "_TOGETHER", 64)

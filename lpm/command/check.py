@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ..errors import DataError, ScenarioError
+from ..errors import DataError, ScenarioError, SimulationError
 from ..population import Population
 from ..scenario import Scenario
 from ..testing import check_scenario
@@ -24,6 +24,7 @@ def add_check(commands: Any) -> None:
     )
     parser.add_argument("scenario", help="a file, or a name such as epidemic")
     parser.add_argument("--agents", metavar="N", help="ask whether N agents fit (1,000,000)")
+    parser.add_argument("--devices", type=int, metavar="D", help="split over D devices (1)")
     parser.set_defaults(act=check)
 
 
@@ -32,8 +33,12 @@ def check(options: argparse.Namespace, console: Console) -> None:
 
     Raises:
         ScenarioError: the first promise that is broken.
+        SimulationError: fewer agents or devices than one.
     """
     agents = agents_of(options.agents, _MANY)
+    devices = 1 if options.devices is None else options.devices
+    if devices < 1:
+        raise SimulationError(f"--devices {devices}: give at least 1")
     loaded = load(options.scenario)
     scenario = loaded.scenario
     try:
@@ -52,7 +57,12 @@ def check(options: argparse.Namespace, console: Console) -> None:
         f"({need.building:,.0f} while it is built)",
         highlight=False,
     )
-    fits, told = verdict(need, agents)
+    console.print(
+        f"each of {devices} devices holds about {need.device(agents, 1, devices) / 1e9:,.2f} GB at "
+        f"its peak, each process {need.host(agents) / 1e9:,.2f} GB beside that",
+        highlight=False,
+    )
+    fits, told = verdict(need, agents, 1, devices)
     console.print(f"{told}: {'it fits' if fits else 'it does not fit'}", highlight=False)
 
 

@@ -1,6 +1,7 @@
 """Read the command line, hand it to a verb, and turn errors into one line and an exit code."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -24,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 if it worked, 2 on an error, 130 if stopped by the user."""
     try:
         options = _parser().parse_args(argv)
+        options.words = list(sys.argv[1:] if argv is None else argv)
     except SystemExit as stop:
         return int(stop.code or 0)
     try:

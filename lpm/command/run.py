@@ -11,9 +11,12 @@ from ..analysis.legend import Legend
 from ..analysis.report import Story, figures, report
 from ..analysis.summary import reading, rows, summarise
 from ..errors import LpmError, SimulationError
+from ..launch import choose_mesh
 from ..params import Params
 from ..personas import Interviewer
 from ..population import Population
+from ..population.columns import MOST_ROWS
+from ..processes import by_leader, leads
 from ..provenance import package_version, source_hash
 from ..scenario import Scenario, check_schedules, check_steps
 from ..simulation import ensemble
@@ -23,6 +26,7 @@ from .memory import check_fits
 from .people import FromFile
 from .respondents import announced, interviewer_of, kept_in, written_out
 from .scenarios import Loaded, load
+from .several import add_processes, ending_together, take_part
 from .tables import show
 from .values import changes, whole
 
@@ -45,6 +49,7 @@ class Job:
     population: Population
     folder: RunFolder
     interviewer: Interviewer | None = None
+    devices: int | None = None
 
     @property
     def baseline(self) -> Params | None:
@@ -73,6 +78,7 @@ def add_run(commands: Any) -> None:
     parser.add_argument("--no-baseline", action="store_true", help="run the policy alone")
     parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
     parser.add_argument("--resume", type=Path, metavar="DIR", help="continue an unfinished run")
+    add_processes(parser)
     parser.set_defaults(act=run)
 
 
@@ -96,22 +102,34 @@ def run(options: argparse.Namespace, console: Console) -> None:
         LpmError: anything that does not fit, before the folder is made where it can be known.
         Interrupted: stopped by the user.
     """
-    job = _resume(options, console) if options.resume else _begin(options)
-    if job is None:
+    if take_part(options):
         return
+    with ending_together():
+        job = _resume(options, console) if options.resume else _begin(options)
+        if job is not None:
+            _carry_out(job, console)
+
+
+def _carry_out(job: Job, console: Console) -> None:
     path = job.folder.path
     console.print(_headline(job), highlight=False, soft_wrap=True)
     if who := announced(job.interviewer):
         console.print(who, highlight=False, markup=False, soft_wrap=True)
     try:
         policy = _simulate(job, "policy", job.params)
-        job.legend.check(policy)
+        by_leader(lambda: job.legend.check(policy))
         baseline = None if job.baseline is None else _simulate(job, "baseline", job.baseline)
     except LpmError:
-        job.folder.discard_if_empty()
+        if leads():
+            job.folder.discard_if_empty()
         raise
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; go on with: lpm run --resume {path}") from None
+    by_leader(lambda: _write(job, console, policy, baseline))
+
+
+def _write(job: Job, console: Console, policy: Trajectory, baseline: Trajectory | None) -> None:
+    path = job.folder.path
     job.folder.write_all(_results(job, policy, baseline))
     job.folder.finish()
     found = summarise(policy, baseline)
@@ -161,7 +179,7 @@ def agents_of(text: str | None, default: int) -> int:
     """A number of agents as typed.
 
     Raises:
-        SimulationError: not a whole number of at least 1.
+        SimulationError: not a whole number of at least 1, or more than can be numbered.
     """
     try:
         agents = default if text is None else whole(text)
@@ -169,13 +187,18 @@ def agents_of(text: str | None, default: int) -> int:
         raise SimulationError(f"--agents {error}") from None
     if agents < 1:
         raise SimulationError(f"--agents {agents}: a population needs at least one person")
+    if agents > MOST_ROWS:
+        raise SimulationError(
+            f"--agents {agents:,}: agents are numbered in 32 bits, so there are {MOST_ROWS:,} "
+            "at most"
+        )
     return agents
 
 
 def _begin(options: argparse.Namespace) -> Job:
     if options.scenario is None:
         raise SimulationError("give a scenario, such as `lpm run epidemic`, or --resume DIR")
-    check_new(options.out)
+    by_leader(lambda: check_new(options.out))
     loaded = load_peopled(options.scenario, options.population)
     given = changes(loaded.scenario.params, options.set or [])
     params = loaded.scenario.params.replace(**given)
@@ -183,27 +206,36 @@ def _begin(options: argparse.Namespace) -> Job:
     if spec.compared:
         params.replace(**loaded.scenario.baseline)
     asked = interviewer_of(spec.respondent, loaded.scenario.panel, loaded.scenario.name)
-    check_fits(loaded.scenario, params, spec.agents, spec.runs)
+    _check_devices(options, loaded.scenario, params, spec)
     population = loaded.scenario.population(spec.agents, seed=spec.seed)
-    folder = RunFolder.claim(options.out, loaded.scenario.name, spec)
-    asked = kept_in(asked, folder.path)
-    return Job(spec, loaded.scenario, params, loaded.legend, population, folder, asked)
+    folder = by_leader(lambda: RunFolder.claim(options.out, loaded.scenario.name, spec))
+    asked, legend = kept_in(asked, folder.path), loaded.legend
+    return Job(spec, loaded.scenario, params, legend, population, folder, asked, options.devices)
 
 
 def _resume(options: argparse.Namespace, console: Console) -> Job | None:
     folder = RunFolder(options.resume)
-    spec = Spec.read(folder.path)
+    spec = by_leader(lambda: Spec.read(folder.path))
     check_same(options, spec, "spec.json")
-    if folder.finished:
+    if by_leader(lambda: folder.finished):
         console.print(f"{folder.path} is finished; see {folder.path / 'report.html'}")
         return None
     loaded = load_unchanged(spec, folder.path)
     params = loaded.scenario.params.replace(**spec.changes)
-    check_fits(loaded.scenario, params, spec.agents, spec.runs)
+    _check_devices(options, loaded.scenario, params, spec)
     population = loaded.scenario.population(spec.agents, seed=spec.seed)
     asked = interviewer_of(spec.respondent, loaded.scenario.panel, loaded.scenario.name)
-    asked = kept_in(asked, folder.path)
-    return Job(spec, loaded.scenario, params, loaded.legend, population, folder, asked)
+    asked, legend = kept_in(asked, folder.path), loaded.legend
+    return Job(spec, loaded.scenario, params, legend, population, folder, asked, options.devices)
+
+
+def _check_devices(
+    options: argparse.Namespace, scenario: Scenario[Any, Any], params: Params, spec: Spec
+) -> None:
+    """Refuse devices that are not there, and a run that would not fit into memory."""
+    mesh = choose_mesh(options.devices, spec.agents)
+    if not options.force:
+        check_fits(scenario, params, spec.agents, spec.runs, 1 if mesh is None else mesh.size)
 
 
 def load_peopled(name: str, population: str | None) -> Loaded:
@@ -274,7 +306,7 @@ def check_same(options: argparse.Namespace, spec: Spec, record: str) -> None:
 def _simulate(job: Job, name: str, params: Params) -> Trajectory:
     """Runs under some params, read back where they were finished before."""
     folder = job.folder.path / name
-    if folder.exists():
+    if by_leader(folder.exists):
         return load_trajectory(folder)
     trajectory = ensemble(
         job.scenario,
@@ -285,10 +317,15 @@ def _simulate(job: Job, name: str, params: Params) -> Trajectory:
         every=job.spec.every,
         respondent=job.interviewer,
         checkpoint=job.folder.checkpoint / name,
+        devices=job.devices,
         keep_state=False,
     )
-    trajectory.save(folder)
+    by_leader(lambda: _save(trajectory, folder))
     return trajectory
+
+
+def _save(trajectory: Trajectory, folder: Path) -> None:
+    trajectory.save(folder)
 
 
 def _results(job: Job, policy: Trajectory, baseline: Trajectory | None) -> dict[str, str | bytes]:

@@ -19,6 +19,7 @@ from .criteria import Averaged
 from .fit import Fit
 from .journal import Journal
 from .objective import Objective, read_loss
+from .placed import placed
 from .request import choose_fields, settle
 from .residuals import series_in
 from .runs import check_loss
@@ -50,6 +51,7 @@ def calibrate(
     rate: float = 0.1,
     out: str | Path | None = None,
     progress: bool | None = None,
+    devices: Any = None,
 ) -> Fit:
     """Find the params at which the loss, averaged over runs, is lowest.
 
@@ -81,6 +83,7 @@ def calibrate(
         rate: of adam, on the unconstrained scale.
         out: folder for a journal from which an interrupted fit resumes, and for the result.
         progress: a bar with the loss; by default where a person looks.
+        devices: for each run: a number, or a list of JAX devices; one by default.
 
     Raises:
         ScenarioError: unknown names, or nothing to fit.
@@ -89,6 +92,7 @@ def calibrate(
         SimulationError: a variable left its bounds at the start.
     """
     params, steps, words = settle(scenario, keys, params, steps, every)
+    population = placed(population, devices)
     names = choose_fields(params, of, fields)
     average = choose_average("mean" if combine in ("auto", "synthetic") else combine)
     check_loss(scenario, population, loss, words, params, steps, every)

@@ -19,6 +19,7 @@ from ..scenario import Scenario
 from ..trajectory import Trajectory
 from .differences import Differences
 from .lineage import Lineage
+from .placed import placed
 from .request import choose_fields, settle
 from .reverse import mean_field, score, straight_through
 from .runs import as_tree, check_loss, run_losses, sum_rows
@@ -77,6 +78,7 @@ def gradient(
     every: int = 1,
     combine: str = "mean",
     step: float | Mapping[str, float] = 0.05,
+    devices: Any = None,
 ) -> Gradient:
     """The derivative of the expected loss by every field of a role.
 
@@ -101,6 +103,7 @@ def gradient(
             whose gradient has a bias of the order of 1 / runs.
         step: of `crn`, on the unconstrained scale of a field, where 0.05 is about 5 % of a value;
             for all fields, or by name.
+        devices: for each run: a number, or a list of JAX devices; one by default.
 
     Raises:
         ScenarioError: unknown names, nothing to differentiate, or no such estimator here.
@@ -108,6 +111,7 @@ def gradient(
         SimulationError: a variable left its bounds.
     """
     params, steps, words = settle(scenario, keys, params, steps, every)
+    population = placed(population, devices)
     names = choose_fields(params, of, fields)
     method, label = choose_estimator(estimator, step)
     check_loss(scenario, population, loss, words, params, steps, every)

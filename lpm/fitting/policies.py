@@ -19,6 +19,7 @@ from .chance import fresh_words
 from .journal import Journal
 from .lagrangian import Constraint, Lagrangian
 from .objective import Outputs, Readings
+from .placed import placed
 from .policy import Policy
 from .policy_diary import Diary
 from .policy_draws import Draws, settle_draws
@@ -57,6 +58,7 @@ def optimise(
     fresh: int = 64,
     out: str | Path | None = None,
     progress: bool | None = None,
+    devices: Any = None,
 ) -> Policy:
     """Find the policy with the highest expected welfare, and compare it with random search.
 
@@ -93,6 +95,7 @@ def optimise(
         fresh: keys on which the result is scored.
         out: folder for a journal from which an interrupted search resumes, and for the result.
         progress: a bar with the lowest loss (minus welfare); by default where a person looks.
+        devices: for each run: a number, or a list of JAX devices; one by default.
 
     Raises:
         ScenarioError: unknown names, or nothing to choose.
@@ -103,7 +106,8 @@ def optimise(
     """
     params, steps, words = settle(scenario, keys, params, steps, every)
     names = choose_fields(params, "policy", fields)
-    populations = [population] if isinstance(population, Population) else list(population)
+    people = [population] if isinstance(population, Population) else list(population)
+    populations = [placed(one, devices) for one in people]
     _check_request(populations, words, budget, starts, fresh, optimiser)
     for loss in (welfare, *(c.function for c in constraints)):
         check_loss(scenario, populations[0], loss, words, params, steps, every)

@@ -17,6 +17,7 @@ from .ensemble_posterior import infer_ensemble, least_budget
 from .evidence import Evidence, LogLikelihood
 from .journal import Journal
 from .objective import Objective
+from .placed import placed
 from .posterior_draws import Posterior
 from .request import choose_fields, settle
 from .runs import check_loss
@@ -47,6 +48,7 @@ def posterior(
     step: float = 0.05,
     weight: float = 1.0,
     particles: int | None = None,
+    devices: Any = None,
 ) -> Posterior:
     """Draw from the posterior of the parameters of a scenario given data.
 
@@ -77,6 +79,7 @@ def posterior(
         step: of differences (variational), on the unconstrained scale.
         weight: the log-likelihood is divided by it (variational); above 1, the data count less.
         particles: of smc; by default as many as leave the budget some thirty rounds.
+        devices: for each run: a number, or a list of JAX devices; one by default.
 
     Raises:
         FittingError: an unknown method, nothing to infer, a method that does not go with this
@@ -84,6 +87,7 @@ def posterior(
         ScenarioError: names that are no parameters, or params of another scenario.
     """
     params, steps, words = settle(scenario, keys, params, steps, every)
+    population = placed(population, devices)
     names = choose_fields(params, "parameter", fields)
     space, evidence = Space(params, names), Evidence(log_likelihood)
     check_request(space, evidence, method, budget, len(words))

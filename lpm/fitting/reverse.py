@@ -13,6 +13,7 @@ from ..population import Population
 from ..scenario import Scenario
 from ..simulation import simulate
 from ..trajectory import Trajectory
+from .placed import devices_of
 from .runs import (
     TOGETHER,
     as_tree,
@@ -146,7 +147,7 @@ def _reverse(
             steps=steps,
             every=every,
             estimator=estimator,
-            devices=1,
+            devices=devices_of(population),
         )
         rows = loss(_without_factor(trajectory))
         total = trajectory.log_probability
@@ -184,7 +185,13 @@ def _refuse_reading_ahead(
 ) -> None:
     def ahead(key: Any, loss: Any, params: Any) -> Any:
         trajectory = simulate(
-            scenario, population, key=key, params=params, steps=steps, every=every, devices=1
+            scenario,
+            population,
+            key=key,
+            params=params,
+            steps=steps,
+            every=every,
+            devices=devices_of(population),
         )
         return reads_ahead(loss, trajectory)
 

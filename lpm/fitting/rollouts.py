@@ -19,6 +19,7 @@ from .lagrangian import Weighed
 from .layout import Layout
 from .losses import Series
 from .objective import Objective
+from .placed import devices_of
 from .regions import Regions, stack_start
 from .reverse import REVERSE
 from .runs import TOGETHER, map_lanes, parts_of
@@ -173,7 +174,7 @@ def _pull_all(
             steps=one.steps,
             every=one.every,
             estimator=label,
-            devices=1,
+            devices=devices_of(population),
         )
         return jnp.sum(weight * readings(run))
 

@@ -15,6 +15,7 @@ from ..population import Population
 from ..scenario import Scenario
 from ..simulation import simulate
 from ..trajectory import Trajectory
+from .placed import devices_of
 from .seam import Loss
 
 TOGETHER = 2**20  # Slots of all runs that advance at once, times what each of them keeps.
@@ -47,7 +48,13 @@ def run_losses(
         values, key = lane
         whole = params.replace(**values)
         trajectory = simulate(
-            scenario, population, key=key, params=whole, steps=steps, every=every, devices=1
+            scenario,
+            population,
+            key=key,
+            params=whole,
+            steps=steps,
+            every=every,
+            devices=devices_of(population),
         )
         return loss(trajectory), trajectory.faults
 
@@ -208,7 +215,7 @@ def check_loss(
             steps=steps,
             every=every,
             estimator=estimator,
-            devices=1,
+            devices=devices_of(population),
         )
         return loss(trajectory)
 

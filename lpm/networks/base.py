@@ -116,6 +116,18 @@ def _check_range(array: np.ndarray, what: str, below: int | None, lowest: int) -
         raise ScenarioError(f"{what} is {high}; renumber ids to fit 32 bits")
 
 
+def resized(values: Int[Array, " agent"], capacity: int, what: str) -> Int[np.ndarray, " agent"]:
+    """Ids over another number of slots; further ones are in none, -1.
+
+    Raises:
+        ScenarioError: a slot that would be left out is in one.
+    """
+    array = np.asarray(values)
+    if (array[capacity:] >= 0).any():
+        raise ScenarioError(f"slots beyond {capacity} have a {what}, so the network needs them")
+    return np.pad(array[:capacity], (0, max(capacity - len(array), 0)), constant_values=-1)
+
+
 def read(x: Array, index: Int[Array, "*shape"]) -> Array:
     """`x` at each index; 0 where the index is outside, -1 included."""
     return x.at[index].get(mode="fill", fill_value=0, wrap_negative_indices=False)

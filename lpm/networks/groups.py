@@ -6,12 +6,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from ..axes import Array, Bool, Float, Int, is_traced
 from ..draw import Draw
 from ..errors import ScenarioError
-from .base import AbstractNetwork, ids, read
+from .base import AbstractNetwork, ids, read, resized
 from .choosing import choose_member
+from .parts import Parts, find_parts, group_sums
 
 G = TypeVar("G", bound="Groups")
 
@@ -31,13 +33,17 @@ class Groups(AbstractNetwork):
     Attributes:
         member_of: group of each agent, or -1.
         num_groups: groups there can be; one above the largest id unless given.
+        parts: which device has which groups, where that was found out; see `split`.
     """
 
     member_of: Int[Array, " agent"]
     num_groups: int = eqx.field(static=True)
+    parts: Parts | None = eqx.field(static=True)
 
-    def __init__(self, member_of: object, num_groups: int | None = None) -> None:
-        """Groups from one id per agent, in any order.
+    def __init__(
+        self, member_of: object, num_groups: int | None = None, *, parts: Parts | None = None
+    ) -> None:
+        """Groups from one id per agent, in any order; `parts` are what `split` finds.
 
         Raises:
             ScenarioError: ids that are not integers, below -1, or not below `num_groups`; or
@@ -49,6 +55,15 @@ class Groups(AbstractNetwork):
         if self.member_of.ndim != 1:
             raise ScenarioError(f"member_of needs one id per agent, not {self.member_of.shape}")
         self.num_groups = max(int(num_groups), 1)
+        self.parts = parts
+
+    def with_capacity(self, capacity: int) -> "Groups":
+        """The same groups over another number of slots; further ones are in none.
+
+        Raises:
+            ScenarioError: a slot that would be left out is in a group.
+        """
+        return Groups(resized(self.member_of, capacity, "group"), self.num_groups)
 
     @property
     def num_agents(self) -> int:
@@ -72,7 +87,22 @@ class Groups(AbstractNetwork):
     def sum(self, x: Float[Array, " agent"] | Bool[Array, " agent"]) -> Float[Array, " agent"]:
         """Sum of `x` over the other members of each agent's group."""
         x = self.as_weight(x)
-        return self.spread(self.totals(x)) - jnp.where(self.member_of >= 0, x, 0)
+        if self.parts is None:
+            whole = self.spread(self.totals(x))
+        else:
+            whole = group_sums(self.parts, x, self.member_of)
+        return whole - jnp.where(self.member_of >= 0, x, 0)
+
+    def split(self: G, mesh: Mesh) -> G:
+        """The same groups, summed where their members lie if the groups follow each other there.
+
+        The members must stay what they are from here on; `adopt` needs groups that are not split.
+        """
+        parts = find_parts(mesh, self.member_of)
+        if parts is None:
+            return self
+        like = jax.eval_shape(lambda x: type(self)(x, self.num_groups, parts=parts), self.member_of)
+        return jax.tree.unflatten(jax.tree.structure(like), [self.member_of])
 
     def choose(
         self, draw: Draw, agents: Int[Array, " event"], x: Float[Array, " agent"]

@@ -93,6 +93,20 @@ class Lattice(AbstractTies):
         table = (row % rows) * columns + column % columns
         return cls(_pad(np.where(inside | periodic, table, -1), capacity))
 
+    def with_capacity(self, capacity: int) -> "Lattice":
+        """The same places over another number of slots; further ones have no neighbours.
+
+        Raises:
+            ScenarioError: a slot that would be left out has neighbours.
+        """
+        table = np.asarray(self.neighbours)
+        kept, lost = table[:capacity], table[capacity:]
+        if (lost >= 0).any() or kept.max(initial=-1) >= capacity:
+            raise ScenarioError(
+                f"slots beyond {capacity} have neighbours, so the lattice needs them"
+            )
+        return Lattice(_pad(kept, capacity))
+
     @property
     def num_agents(self) -> int:
         """Number of slots that the network covers."""

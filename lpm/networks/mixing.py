@@ -11,7 +11,7 @@ from ..aggregates import count_by_segment
 from ..axes import Array, Bool, Float, Int, is_traced
 from ..draw import Draw
 from ..errors import ScenarioError
-from .base import AbstractNetwork, ids, read, shape_of
+from .base import AbstractNetwork, ids, read, resized, shape_of
 from .choosing import choose_column, choose_member
 
 M = TypeVar("M", bound="Mixing")
@@ -64,6 +64,16 @@ class Mixing(AbstractNetwork):
         self.class_of = ids(class_of, "class_of", below=shape[0], none=True)
         there = jnp.ones(self.class_of.shape) if alive is None else alive.astype(jnp.float32)
         self.people = count_by_segment(there, self.class_of, shape[0])
+
+    def with_capacity(self, capacity: int) -> "Mixing":
+        """The same mixing over another number of slots; further ones are in no class.
+
+        Raises:
+            ScenarioError: a slot that would be left out is in a class.
+        """
+        class_of = resized(self.class_of, capacity, "class")
+        grown = Mixing(class_of, self.contacts)
+        return eqx.tree_at(lambda mixing: mixing.people, grown, self.people)
 
     @property
     def num_agents(self) -> int:

@@ -11,6 +11,7 @@ RESERVED = ("alive", "slot", "size", "capacity")
 NONE = -1
 # Kept as given, for memory, and read as int32: models would overflow them without a word.
 NARROW = (np.int8, np.int16)
+MOST_ROWS = 2**31 - 1
 _MOST_GROUPS = 1_000_000
 
 
@@ -77,13 +78,16 @@ def checked_capacity(size: int, capacity: int | None) -> int:
     """The capacity given, or the size.
 
     Raises:
-        DataError: nobody, or fewer rows than people.
+        DataError: nobody, fewer rows than people, or more than 32 bits can number.
     """
     if size < 1:
         raise DataError("a population needs at least one person")
     if capacity is not None and capacity < size:
         raise DataError(f"capacity {capacity} is below the {size} people")
-    return size if capacity is None else int(capacity)
+    rows = size if capacity is None else int(capacity)
+    if rows > MOST_ROWS:
+        raise DataError(f"{rows:,} rows are more than 32 bits can number, {MOST_ROWS:,}")
+    return rows
 
 
 def checked_slot(slot: Any, size: int, rows: np.ndarray) -> np.ndarray:
