@@ -103,10 +103,23 @@ def _exact_sum_jvp(number: int, primals: tuple, tangents: tuple) -> tuple[Array,
 
 
 def running_count(flags: Bool[Array, " agent"]) -> Int[Array, " agent"]:
-    """Inclusive running count of true flags, in two levels (one flat scan is slow on a CPU)."""
-    n, width = flags.shape[0], 1024
-    padded = jnp.pad(flags.astype(jnp.int32), (0, -n % width)).reshape(-1, width)
-    inside = jnp.cumsum(padded, axis=1)
+    """Inclusive running count of true flags: within words of 32 bits, then over the words."""
+    n = flags.shape[0]
+    lane = jnp.arange(32, dtype=jnp.uint32)[None]
+    bits = jnp.pad(flags, (0, -n % 32)).reshape(-1, 32).astype(jnp.uint32)
+    words = jnp.sum(bits << lane, axis=1, dtype=jnp.uint32)
+    found = jax.lax.population_count(words).astype(jnp.int32)
+    before = running_total(found) - found
+    upto = words[:, None] & (jnp.uint32(0xFFFFFFFF) >> (31 - lane))
+    inside = jax.lax.population_count(upto).astype(jnp.int32)
+    return (inside + before[:, None]).reshape(-1)[:n]
+
+
+def running_total(x: Int[Array, " item"]) -> Int[Array, " item"]:
+    """Inclusive running sum of integers, in two levels (one flat scan is slow on a CPU)."""
+    n, width = x.shape[0], 256
+    rows = jnp.pad(x, (0, -n % width)).reshape(-1, width)
+    inside = jnp.cumsum(rows, axis=1)
     before = jnp.cumsum(inside[:, -1]) - inside[:, -1]
     return (inside + before[:, None]).reshape(-1)[:n]
 
