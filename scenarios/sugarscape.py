@@ -71,9 +71,9 @@ def best_site(state: State, place: Array, looking: Array, order: Array) -> Array
                 for i, j in ((0, 1), (0, -1), (1, 0), (-1, 0))
             ]
         )
-        found = jnp.where(away <= state.vision, free[sites], -1)
+        found = jnp.where((away <= state.vision)[None], free[sites], -1)
         top = jnp.max(found, axis=0)
-        tied = jnp.where(found == top, order, -1.0)
+        tied = jnp.where(found == top[None], order, -1.0)
         chosen = jnp.take_along_axis(sites, jnp.argmax(tied, axis=0)[None], axis=0)[0]
         better = looking & (top > best[0])
         return jnp.where(better, top, best[0]), jnp.where(better, chosen, best[1])
