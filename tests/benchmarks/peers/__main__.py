@@ -1,4 +1,4 @@
-"""Time ours beside peers on the same work: python -m tests.benchmarks.peers --envs DIR --out FOLDER.
+"""Time ours beside peers on one work: python -m tests.benchmarks.peers --envs DIR --out FOLDER.
 
 For each row: small runs of both sides, whose summaries must agree within sampling error; only then
 the timed runs. A peer whose environment DIR/<peer> is missing is skipped with a message.
@@ -125,12 +125,11 @@ def main() -> None:
         if not (asked.envs / row.peer / "bin" / "python").exists():
             print(f"{row.name}: skipped, there is no environment {asked.envs / row.peer}")
             continue
-        if asked.scale != 1:
-            row = replace(row, size=max(1000, int(row.size * asked.scale)))
+        scaled = replace(row, size=max(1000, int(row.size * asked.scale)))
         try:
-            found = measure(row, asked.envs, asked.repeat, asked.limit)
+            found = measure(scaled, asked.envs, asked.repeat, asked.limit)
         except SystemExit as failure:
-            found = {"row": asdict(row), "summaries": [], "error": str(failure)}
+            found = {"row": asdict(scaled), "summaries": [], "error": str(failure)}
         results["rows"].append(found)
         (asked.out / "peers.json").write_text(json.dumps(results, indent=1) + "\n")
         print(report.line(found, results["machine"]), flush=True)

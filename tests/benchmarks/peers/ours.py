@@ -1,4 +1,4 @@
-"""Our side, by the public API only: python -m tests.benchmarks.peers.ours WORK size steps seed ..."""
+"""Our side, by the public API: python -m tests.benchmarks.peers.ours WORK size steps seed ..."""
 
 import sys
 from types import SimpleNamespace
