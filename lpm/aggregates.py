@@ -9,6 +9,8 @@ _LIMIT = 2.0**31
 # Whole numbers add up exactly in float32 below 2**24: up to 2**14 each in a block, 2**4 in a
 # segment.
 _BLOCK, _SEGMENT_BLOCK = 2**10, 2**20
+# Up to so many segments a sum over all agents for each takes a tenth of the time of one scatter.
+_FEW = 16
 
 
 def count(
@@ -59,7 +61,10 @@ def count_by_segment(
 
     Exact for whole numbers up to 2**4, such as flags.
     """
-    return _exact_sum(num_segments, x, ids)
+    if num_segments > _FEW:
+        return _exact_sum(num_segments, x, ids)
+    nothing = jnp.zeros((), x.dtype)
+    return jnp.stack([count(jnp.where(ids == i, x, nothing)) for i in range(num_segments)])
 
 
 def _partial_sums(number: int, x: Array, ids: Array | None) -> Array:

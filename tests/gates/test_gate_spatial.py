@@ -115,8 +115,8 @@ def test_predators_and_prey_have_the_distribution_of_plain_code():
     found, want = ours(wolf_sheep.scenario, 25), by_hand(predators, 25)
     for name in want:
         assert sigmas(found[name], want[name]) < 4.5
-    wrong = ours(wolf_sheep.scenario, 25, wolf_breed=0.07)
-    assert sigmas(wrong["wolves"], want["wolves"]) > 6
+    wrong = ours(wolf_sheep.scenario, 25, sheep_breed=0.08)
+    assert sigmas(wrong["sheep"], want["sheep"]) > 6
 
 
 def gatherers(rng, steps):

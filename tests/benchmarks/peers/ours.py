@@ -10,7 +10,7 @@ import numpy as np
 import lpm
 from scenarios import boids, network_sir, schelling
 
-from . import contagion
+from . import contagion, turnover
 from .drivers import edges, meter
 
 RUNS = 1000  # of the ensemble
@@ -68,6 +68,7 @@ WORK = {
     "gradient": (COINS, gradient, lambda n, seed: people(n, seed, ties=True)),
     "schelling": (schelling.wide.replace(params=schelling.Params(wanted=8 / 24)), last, people),
     "boids": (boids.scenario, last, people),
+    "turnover": (turnover.scenario, last, turnover.herd),
 }
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 # Bytes that an agent-step must move: see README.md.
-_LISTS, _POOL = 46, 2
+_LISTS, _SHARED, _POOL = 46, 12, 2
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ ROWS = (
         (("attack_rate", 0.02),),
         theirs=(1000, 100),
         runs=1000,
-        bytes_moved=_LISTS,
+        bytes_moved=_SHARED,
     ),
     Row(
         "value and gradient",
@@ -147,5 +147,18 @@ ROWS = (
         8,
         (("seen", 0.1), ("order", 0.02)),
         theirs=(2000, 5),
+    ),
+    Row(
+        "births and deaths",
+        "abmax",
+        ("abmax_turnover",),
+        "turnover",
+        100_000,
+        100,
+        40,
+        (1000, 100),
+        8,
+        (("population", 0.0), ("age", 0.0)),
+        theirs=(1000, 100),
     ),
 )
