@@ -1,7 +1,8 @@
 """BlackBIRDS: value and gradient of its graph SIR, one coin a day for recovery.
 
 Its package imports MPI and much else that this model does not use; only the model files are loaded.
-It takes log10 of its parameters, so slopes are divided by the parameter times ln 10.
+It takes log10 of its parameters and softens them towards 1, `-log(exp(-2 p) + 1) / 2`: both are
+undone, for the values that go in and for the slopes that come out.
 """
 
 import importlib.machinery
@@ -45,9 +46,20 @@ def build(size, seed):
     return model
 
 
+def unsoftened(rate):
+    """The parameter that the model turns into `rate`."""
+    return -math.log(math.exp(-2 * math.log10(rate)) - 1) / 2
+
+
+def slope_of(rate):
+    """How fast `rate` grows with that parameter."""
+    pull = math.exp(-2 * unsoftened(rate))
+    return rate * math.log(10) * pull / (pull + 1)
+
+
 def run(model, steps):
-    rates = torch.tensor([edges.SEEDED, edges.CHANCE, 0.1])
-    params = torch.log10(rates).requires_grad_(True)
+    rates = [edges.SEEDED, edges.CHANCE, 0.1]
+    params = torch.tensor([unsoftened(rate) for rate in rates], requires_grad=True)
     state = model.initialize(params)
     for _ in range(steps):
         state = model.step(params, state)
@@ -55,7 +67,7 @@ def run(model, steps):
     attack.backward()
     model.found = {
         "attack_rate": float(attack),
-        "transmission_slope": float(params.grad[1]) / (edges.CHANCE * math.log(10)),
+        "transmission_slope": float(params.grad[1]) / slope_of(edges.CHANCE),
     }
 
 
