@@ -30,7 +30,7 @@ class State(lpm.State):
     metabolism: Float[Array, " agent"]
     sugar: Float[Array, " agent"]
     level: Float[Array, "row column"] = lpm.variable(within=(0, None), unit="sugar")
-    most: Float[Array, "row column"]
+    most: Float[Array, "row column"] = lpm.variable(within=(0, None), unit="sugar")
 
 
 def hills(side: int, summit: Array) -> Array:

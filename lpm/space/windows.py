@@ -1,16 +1,14 @@
 """Sums over the square window around each cell of a grid."""
 
-from typing import TypeVar
-
 import jax.numpy as jnp
 
 from ..axes import Array, Float, Int
 from ..errors import ScenarioError
 
-Cells = TypeVar("Cells", Float[Array, "row column"], Int[Array, "row column"])
 
-
-def window_sum(grid: Cells, radius: int, *, periodic: bool) -> Cells:
+def window_sum(
+    grid: Float[Array, "row column"] | Int[Array, "row column"], radius: int, *, periodic: bool
+) -> Float[Array, "row column"] | Int[Array, "row column"]:
     """Sum over the cells up to `radius` rows and columns away, the cell itself included.
 
     A periodic grid wraps round; otherwise nothing lies beyond its margin. The sum has the dtype of
