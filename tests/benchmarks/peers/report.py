@@ -57,6 +57,6 @@ def plot(results: dict[str, Any], path: Path) -> None:
     axes.set_xscale("log")
     axes.axvline(1, color="grey", linewidth=0.8)
     axes.set_xlabel("agent-steps per CPU second, ours over theirs")
-    axes.legend(loc="lower right", frameon=False)
+    figure.legend(loc="outside upper right", frameon=False)
     figure.savefig(path, dpi=120)
     plt.close(figure)
