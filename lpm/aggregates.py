@@ -9,6 +9,8 @@ _LIMIT = 2.0**31
 # Whole numbers add up exactly in float32 below 2**24: up to 2**14 each in a block, 2**4 in a
 # segment.
 _BLOCK, _SEGMENT_BLOCK = 2**10, 2**20
+# Up to so many segments a sum over all agents for each takes a tenth of the time of one scatter.
+_FEW = 16
 
 
 def count(
@@ -59,7 +61,10 @@ def count_by_segment(
 
     Exact for whole numbers up to 2**4, such as flags.
     """
-    return _exact_sum(num_segments, x, ids)
+    if num_segments > _FEW:
+        return _exact_sum(num_segments, x, ids)
+    nothing = jnp.zeros((), x.dtype)
+    return jnp.stack([count(jnp.where(ids == i, x, nothing)) for i in range(num_segments)])
 
 
 def _partial_sums(number: int, x: Array, ids: Array | None) -> Array:
@@ -103,10 +108,23 @@ def _exact_sum_jvp(number: int, primals: tuple, tangents: tuple) -> tuple[Array,
 
 
 def running_count(flags: Bool[Array, " agent"]) -> Int[Array, " agent"]:
-    """Inclusive running count of true flags, in two levels (one flat scan is slow on a CPU)."""
-    n, width = flags.shape[0], 1024
-    padded = jnp.pad(flags.astype(jnp.int32), (0, -n % width)).reshape(-1, width)
-    inside = jnp.cumsum(padded, axis=1)
+    """Inclusive running count of true flags: within words of 32 bits, then over the words."""
+    n = flags.shape[0]
+    lane = jnp.arange(32, dtype=jnp.uint32)[None]
+    bits = jnp.pad(flags, (0, -n % 32)).reshape(-1, 32).astype(jnp.uint32)
+    words = jnp.sum(bits << lane, axis=1, dtype=jnp.uint32)
+    found = jax.lax.population_count(words).astype(jnp.int32)
+    before = running_total(found) - found
+    upto = words[:, None] & (jnp.uint32(0xFFFFFFFF) >> (31 - lane))
+    inside = jax.lax.population_count(upto).astype(jnp.int32)
+    return (inside + before[:, None]).reshape(-1)[:n]
+
+
+def running_total(x: Int[Array, " item"]) -> Int[Array, " item"]:
+    """Inclusive running sum of integers, in two levels (one flat scan is slow on a CPU)."""
+    n, width = x.shape[0], 256
+    rows = jnp.pad(x, (0, -n % width)).reshape(-1, width)
+    inside = jnp.cumsum(rows, axis=1)
     before = jnp.cumsum(inside[:, -1]) - inside[:, -1]
     return (inside + before[:, None]).reshape(-1)[:n]
 

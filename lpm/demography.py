@@ -5,7 +5,8 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
-from .axes import AGENT, Array, Float, Int, axis_names, hints, is_array
+from .aggregates import running_count
+from .axes import AGENT, Array, Float, axis_names, hints, is_array
 from .errors import ScenarioError, unknown
 from .state import State, keep_alive
 
@@ -84,15 +85,6 @@ def birth(state: S, mothers: Float[Array, " agent"], **columns: Any) -> S:
     if state.generation is not None:
         changes["generation"] = state.generation + born.astype(jnp.int32)
     return state.replace(alive=state.alive | born, next_slot=next_slot, **changes)
-
-
-def running_count(flags: Array) -> Int[Array, " agent"]:
-    """Inclusive running count of true flags, in two levels (one flat scan is slow on a CPU)."""
-    n, width = flags.shape[0], 1024
-    padded = jnp.pad(flags.astype(jnp.int32), (0, -n % width)).reshape(-1, width)
-    inside = jnp.cumsum(padded, axis=1)
-    before = jnp.cumsum(inside[:, -1]) - inside[:, -1]
-    return (inside + before[:, None]).reshape(-1)[:n]
 
 
 def _inherit(x: Array, born: Array, mother: Array, given: Any) -> Array:

@@ -6,6 +6,7 @@ import platform
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,12 @@ def package_version() -> str:
         return "unknown"
 
 
+@cache
 def commit() -> str:
-    """Commit of the checkout lpm runs from, with a plus sign if changed; empty if installed."""
+    """Commit of the checkout lpm runs from, with a plus sign if changed; empty if installed.
+
+    Asked once a process, for the code is loaded once too.
+    """
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return ""

@@ -206,10 +206,15 @@ def fit_rows(plan: Plan, state: State, params: Params) -> Plan:
     The number does not depend on the horizon, and so one compilation serves all horizons.
     """
     moving, fixed = plan.split(state)
-    _, seen = lanewise(plan, params)
-    shapes = jax.eval_shape(seen, jnp.int32(0), moving, fixed, params)
+    shapes = _observed.eval_shape(plan, jnp.int32(0), moving, fixed, params)
     size = sum(math.prod(s.shape) * s.dtype.itemsize for s in jax.tree.leaves(shapes))
     return replace(plan, rows=max(1, min(_MOST_ROWS, _BUFFER_BYTES // max(size, 1))))
+
+
+@partial(jax.jit, static_argnames=("plan",))
+def _observed(plan: Plan, t: Any, moving: list[Any], fixed: list[Any], params: Params) -> Any:
+    """What is observed; compiled only to be traced once for all runs of a plan."""
+    return lanewise(plan, params)[1](t, moving, fixed, params)
 
 
 def to_host(plan: Plan, moving: Any, fixed: Any, t: int) -> State:

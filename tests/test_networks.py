@@ -8,6 +8,7 @@ from hypothesis import given, strategies as st
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lpm.errors import ScenarioError
+from lpm.graphs import random_graph
 from lpm.networks import Graph, Groups, Lattice, Mixing
 from lpm.networks.ties import count_rows, row_sum
 
@@ -422,3 +423,21 @@ def test_mixed_networks_pass_through_a_scan_carry(name):
 
     (_, x), _ = jax.lax.scan(body, (networks()[name], jnp.ones(64)), length=2)
     assert np.isfinite(x).all()
+
+
+@pytest.mark.parametrize("runs", [3, 40])
+def test_many_runs_read_side_by_side_are_the_runs_alone(runs):
+    graph = random_graph(60, degree=5, seed=2)
+    rows = jax.random.uniform(jax.random.key(1), (runs, 60))
+    for x in (rows, (rows < 0.4).astype(jnp.float32)):
+        alone = jnp.stack([graph.sum(row) for row in x])
+        # Whole numbers are exact; sums of five fractions may be a rounding apart.
+        slack = 0 if x is not rows else 1e-6
+        assert jnp.allclose(jax.jit(jax.vmap(graph.sum))(x), alone, rtol=slack, atol=0)
+
+    def loss(x):
+        return jnp.sum(jax.vmap(graph.sum)(x) ** 2)
+
+    # The derivative of a sum over mutual ties, twice over: 2 A A x.
+    twice = jax.vmap(lambda x: graph.sum(2 * graph.sum(x)))(rows)
+    assert jnp.allclose(jax.jit(jax.grad(jax.checkpoint(loss)))(rows), twice, rtol=1e-5)

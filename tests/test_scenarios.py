@@ -17,17 +17,21 @@ from tests.golden.write import FOLDER, observables
 NAMES = sorted(p.stem for p in Path("scenarios").glob("*.py") if not p.stem.startswith("_"))
 # These take long to compile in all the ways that are compared; their golden numbers take one.
 SLOW = {
+    "boids",
     "covid",
     "covid_economy",
     "isolation",
     "labour_market",
     "measles",
     "network_sir",
+    "schelling",
+    "sugarscape",
     "tax_economy",
     "tax_vote",
     "text_contagion",
     "vaccination",
     "winter",
+    "wolf_sheep",
 }
 AGENTS = {"epidemic": 10_000, "covid": 10_000}  # the fewest that New York can be drawn with
 

@@ -1,8 +1,10 @@
 """Sums over rows of neighbours: what Graph and Lattice share."""
 
 import abc
+from collections.abc import Callable
 
 import jax
+import jax.custom_batching
 import jax.numpy as jnp
 
 from ..axes import Array, Bool, Float, Int
@@ -11,6 +13,7 @@ from .base import AbstractNetwork, Pairwise, read
 
 # From here on the table of values outgrows a core's cache, and reading bits instead pays.
 _PACK_FROM = 2**17
+_MANY_RUNS = 16  # From here on reading them side by side is worth turning the table.
 
 
 def row_sum(
@@ -25,15 +28,49 @@ def row_sum(
 
 
 def count_rows(x: Float[Array, " agent"], index: Int[Array, "row column"]) -> Float[Array, " row"]:
-    """`row_sum`, read from a table of bits where all of a large `x` is 0 or 1."""
-    if x.shape[0] < _PACK_FROM or index.shape[1] > 255:
-        return row_sum(x, index)
-    return _count_rows(x, index)
+    """`row_sum`, read from a table of bits where all of a large `x` is 0 or 1.
+
+    Of a small `x`, many runs that share `index` are read side by side.
+    """
+    return row_sum(x, index) if index.shape[1] > 255 else _count_rows(x, index)
 
 
 def _count_rows_plain(x: Array, index: Array) -> Array:
-    binary = jnp.all((x == 0) | (x == 1))
-    return jax.lax.cond(binary, _bit_sum, row_sum, x, index)
+    if x.shape[0] < _PACK_FROM:
+        return _side_by_side(x, index)
+    return jax.lax.cond(_binary(x), _bit_sum, row_sum, x, index)
+
+
+def _binary(x: Array) -> Bool[Array, ""]:
+    return jnp.all((x == 0) | (x == 1))
+
+
+@jax.custom_batching.custom_vmap
+def _side_by_side(x: Array, index: Array) -> Array:
+    """`row_sum`; over many runs, one neighbour's place in memory holds all of them."""
+    return row_sum(x, index)
+
+
+@_side_by_side.def_vmap
+def _over_runs(runs: int, batched: list[bool], x: Array, index: Array) -> tuple[Array, bool]:
+    if batched != [True, False] or runs < _MANY_RUNS:
+        axes = [0 if flag else None for flag in batched]
+        return jax.vmap(row_sum, in_axes=axes)(x, index), True
+    number = x.shape[1]
+    index = jnp.where((index >= 0) & (index < number), index, number)
+
+    def read_as(dtype: jnp.dtype) -> Callable[[Array], Array]:
+        def total_of(x: Array) -> Array:
+            table = jnp.pad(x.T.astype(dtype), ((0, 1), (0, 0)))  # the last row is nobody's
+            total = jnp.zeros((index.shape[0], runs), dtype)
+            for column in range(index.shape[1]):
+                total = total + table.at[index[:, column]].get(mode="promise_in_bounds")
+            return total.T.astype(x.dtype)
+
+        return total_of
+
+    narrow, wide = read_as(jnp.dtype(jnp.uint8)), read_as(x.dtype)
+    return jax.lax.cond(_binary(x), narrow, wide, x), True
 
 
 def _bit_sum(x: Array, index: Array) -> Array:

@@ -1,0 +1,1 @@
+"""Speed beside other simulators, on the same work, in one run; see README.md."""

@@ -1,0 +1,74 @@
+"""The harness beside peers: what does not agree is not timed, and ratios are those of the rates."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.peers import __main__ as harness, machine, report
+from tests.benchmarks.peers.rows import ROWS
+
+DRIVERS = Path(harness.__file__).parent / "drivers"
+ROW = next(row for row in ROWS if row.name == "fixed network")
+
+
+def runs(values, cpu=1.0):
+    return [{"summary": {"attack_rate": x}, "run": {"wall": 2 * cpu, "cpu": cpu}} for x in values]
+
+
+def test_summaries_agree_within_sampling_error_and_slack_only():
+    theirs = runs([0.70, 0.72, 0.71, 0.69, 0.73])
+    near, far = runs([0.74, 0.75, 0.73, 0.74, 0.74]), runs([0.84, 0.85, 0.83, 0.84, 0.84])
+    assert harness.compare(ROW, {"ours": near, "theirs": theirs})[0]["agree"]
+    assert not harness.compare(ROW, {"ours": far, "theirs": theirs})[0]["agree"]
+
+
+def test_a_rate_counts_agents_steps_and_runs_of_the_best_time():
+    found = {"size": 100, "steps": 10, "runs": runs([0.1], cpu=4.0) + runs([0.1], cpu=2.0)}
+    assert harness.rate(found, "cpu") == 500
+    assert harness.rate(found, "wall", runs=1000) == 250_000
+
+
+def test_what_differs_is_not_timed(monkeypatch):
+    said = iter([{"runs": runs([0.9] * 5)}, {"runs": runs([0.7, 0.71, 0.7, 0.7, 0.72])}])
+    monkeypatch.setattr(harness, "call", lambda command, limit: next(said))
+    found = harness.measure(ROW, Path("nowhere"), 1, 1.0)
+    assert "nothing was timed" in found["error"]
+    assert "cpu_ratio" not in found
+    assert "attack_rate 0.9000 / 0.7060" in report.line(found, {"triad": 1e9})
+
+
+def test_a_driver_that_fails_says_why():
+    with pytest.raises(SystemExit, match="no such thing"):
+        harness.call([sys.executable, "-c", "raise SystemExit('no such thing')"], 60)
+
+
+def test_a_driver_reports_each_seed(tmp_path):
+    script = tmp_path / "driver.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(DRIVERS)!r})\n"
+        "import meter\n"
+        "meter.main(lambda n, seed: [n * seed], lambda m, steps: m.append(steps), "
+        "lambda m: {'total': sum(m)})\n"
+    )
+    found = harness.call([sys.executable, str(script), "7", "3", "1", "2", "--warm", "5"], 60)
+    assert [run["summary"]["total"] for run in found["runs"]] == [10, 17]
+    assert found["warm_size"] == 5
+    assert found["peak_rss_mib"] > 1
+
+
+def test_each_row_names_a_driver_that_is_there():
+    assert {row.driver[0] for row in ROWS} <= {path.stem for path in DRIVERS.glob("*.py")}
+    assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+def test_the_machine_moves_bytes_without_a_compiler(monkeypatch):
+    monkeypatch.setattr(machine.shutil, "which", lambda name: None)
+    monkeypatch.setattr(machine, "_LENGTH", 200_000)
+    monkeypatch.setattr(machine, "_READS", 400_000)
+    found = machine.measure()
+    assert found["by"] == "NumPy"
+    assert 1e6 < found["triad"] < 1e13
+    assert set(found["reads"]) == {"125000", "1000000", "10000000"}
+    json.dumps(found)
