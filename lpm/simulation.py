@@ -87,7 +87,10 @@ def simulate(
     if is_traced((params, words)):
         return _traced(scenario, population, plan, params, words, steps)
     about = describe_run(scenario, given, params, words, steps, every, estimator)
-    kept, shared = about | {"snapshots": _numbers(snapshots)}, _check_shared(plan, about)
+    kept, shared = (
+        about | {"snapshots": _numbers(snapshots)},
+        agree(plan.mesh, identity(about), about),
+    )
     with watched(), open_progress(progress, steps, scenario.unit, scenario.name) as bar:
         outcome = run_segments(
             scenario,
@@ -174,7 +177,10 @@ def ensemble(
     if is_traced((params, words)):
         return _traced_ensemble(scenario, population, plan, params, words, steps)
     about = describe_run(scenario, given, params, words, steps, every, estimator)
-    kept, shared = about | {"snapshots": _numbers(snapshots)}, _check_shared(plan, about)
+    kept, shared = (
+        about | {"snapshots": _numbers(snapshots)},
+        agree(plan.mesh, identity(about), about),
+    )
     Checkpoints(checkpoint, kept, shared=shared)
     total = runs * (variants or 1)
     together = max(1, min(total, _TOGETHER // population.capacity))
@@ -220,14 +226,6 @@ def _settle(scenario: Scenario, params: Any, steps: Any, every: Any) -> tuple[Pa
     check_every(every, steps)
     check_schedules(params, steps, scenario.unit)
     return params, steps
-
-
-def _check_shared(plan: Plan, about: dict[str, Any]) -> bool:
-    """Whether several processes share the run; then they must agree on what it is."""
-    if plan.mesh is None or not plan.mesh.is_multi_process:
-        return False
-    agree(identity(about) | {"commit": about["commit"], "python": about["python"]})
-    return True
 
 
 def _numbers(snapshots: Sequence[int]) -> list[int]:
