@@ -422,3 +422,17 @@ def test_mixed_networks_pass_through_a_scan_carry(name):
 
     (_, x), _ = jax.lax.scan(body, (networks()[name], jnp.ones(64)), length=2)
     assert np.isfinite(x).all()
+
+
+def test_groups_and_mixing_take_another_number_of_slots():
+    home = Groups(np.array([0, 0, -1, 1]), num_groups=3).with_capacity(6)
+    assert home.num_groups == 3
+    assert home.sum(jnp.arange(6.0)).tolist() == [1, 0, 0, 0, 0, 0]
+    assert home.with_capacity(4).member_of.tolist() == [0, 0, -1, 1]
+    with pytest.raises(ScenarioError, match="slots beyond 3 have a group"):
+        home.with_capacity(3)
+    mixing = Mixing(np.array([0, 1, 1]), np.eye(2)).with_capacity(5)
+    assert mixing.people.tolist() == [1, 2]
+    assert mixing.sum(jnp.array([1.0, 1.0, 0.0, 1.0, 1.0])).tolist() == [1, 0.5, 0.5, 0, 0]
+    with pytest.raises(ScenarioError, match="slots beyond 2 have a class"):
+        mixing.with_capacity(2)
