@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+from jax.sharding import Mesh
 
 from .errors import LpmError, SimulationError
 
@@ -168,13 +169,22 @@ def _told(message: bytes) -> bytes:
     return b"".join(found)
 
 
-def agree(about: dict[str, Any]) -> None:
-    """Refuse, in every process, a run that is not the same in all of them.
+def agree(mesh: Mesh | None, what: dict[str, Any], about: dict[str, Any]) -> bool:
+    """Whether several processes share a run; refuses one that is not the same in all of them.
+
+    `what` must be the same, and of `about` the commit and the Python as well.
 
     Raises:
         SimulationError: names the first process that differs from process 0, and in what.
     """
-    mine = json.loads(json.dumps(about))
+    if mesh is None or not mesh.is_multi_process:
+        return False
+    _compare(what | {name: about[name] for name in ("commit", "python")})
+    return True
+
+
+def _compare(what: dict[str, Any]) -> None:
+    mine = json.loads(json.dumps(what))
     text = json.dumps(mine, sort_keys=True).encode()
     marks = np.asarray(
         multihost_utils.process_allgather(np.frombuffer(hashlib.sha256(text).digest(), np.uint8))

@@ -97,7 +97,8 @@ def simulate(
     interviews = open_interviews(scenario, respondent, checkpoint)
     about = describe_run(scenario, given, params, words, steps, every, estimator)
     about |= interviews.identity if interviews else {}
-    kept, shared = about | {"snapshots": _numbers(snapshots)}, _check_shared(plan, about)
+    kept = about | {"snapshots": _numbers(snapshots)}
+    shared = agree(plan.mesh, identity(about), about)
     with watched(), open_progress(progress, steps, scenario.unit, scenario.name) as bar:
         outcome = run_segments(
             scenario,
@@ -194,7 +195,8 @@ def ensemble(
     interviews = open_interviews(scenario, respondent, checkpoint)
     about = describe_run(scenario, given, params, words, steps, every, estimator)
     about |= interviews.identity if interviews else {}
-    kept, shared = about | {"snapshots": _numbers(snapshots)}, _check_shared(plan, about)
+    kept = about | {"snapshots": _numbers(snapshots)}
+    shared = agree(plan.mesh, identity(about), about)
     Checkpoints(checkpoint, kept, shared=shared)
     total = runs * (variants or 1)
     together = max(1, min(total, _TOGETHER // population.capacity))
@@ -240,14 +242,6 @@ def _settle(scenario: Scenario, params: Any, steps: Any, every: Any) -> tuple[Pa
     check_every(every, steps)
     check_schedules(params, steps, scenario.unit)
     return params, steps
-
-
-def _check_shared(plan: Plan, about: dict[str, Any]) -> bool:
-    """Whether several processes share the run; then they must agree on what it is."""
-    if plan.mesh is None or not plan.mesh.is_multi_process:
-        return False
-    agree(identity(about) | {"commit": about["commit"], "python": about["python"]})
-    return True
 
 
 def _numbers(snapshots: Sequence[int]) -> list[int]:

@@ -441,3 +441,17 @@ def test_many_runs_read_side_by_side_are_the_runs_alone(runs):
     # The derivative of a sum over mutual ties, twice over: 2 A A x.
     twice = jax.vmap(lambda x: graph.sum(2 * graph.sum(x)))(rows)
     assert jnp.allclose(jax.jit(jax.grad(jax.checkpoint(loss)))(rows), twice, rtol=1e-5)
+
+
+def test_groups_and_mixing_take_another_number_of_slots():
+    home = Groups(np.array([0, 0, -1, 1]), num_groups=3).with_capacity(6)
+    assert home.num_groups == 3
+    assert home.sum(jnp.arange(6.0)).tolist() == [1, 0, 0, 0, 0, 0]
+    assert home.with_capacity(4).member_of.tolist() == [0, 0, -1, 1]
+    with pytest.raises(ScenarioError, match="slots beyond 3 have a group"):
+        home.with_capacity(3)
+    mixing = Mixing(np.array([0, 1, 1]), np.eye(2)).with_capacity(5)
+    assert mixing.people.tolist() == [1, 2]
+    assert mixing.sum(jnp.array([1.0, 1.0, 0.0, 1.0, 1.0])).tolist() == [1, 0.5, 0.5, 0, 0]
+    with pytest.raises(ScenarioError, match="slots beyond 2 have a class"):
+        mixing.with_capacity(2)

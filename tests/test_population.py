@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from hypothesis import given, strategies as st
 
-from lpm.errors import DataError
+from lpm.errors import DataError, ScenarioError
 from lpm.networks import Graph, Lattice
 from lpm.population import Population
 
@@ -187,7 +187,15 @@ def test_networks_travel_with_their_population(town):
     assert seen[:4].tolist() == [1, 2, 1, 0]
     with pytest.raises(DataError, match=r"no network 'friend'.*friends"):
         tied.network("friend")
-    fixed = town.connect("street", Lattice.ring(64, 2))
+    street = town.connect("street", Lattice.ring(64, 2)).with_capacity(80).network("street")
+    assert street.degree().tolist() == [2] * 64 + [0] * 16
+    with pytest.raises(ScenarioError, match="slots beyond 60 have neighbours"):
+        street.with_capacity(60)
+
+    class Wire:
+        num_agents = 64
+
+    fixed = town.connect("wire", Wire())
     with pytest.raises(DataError, match="tied to 64 rows; give the population its capacity"):
         fixed.with_capacity(80)
     with pytest.raises(DataError, match="made for 64 agents, but the population has 80 rows"):

@@ -116,7 +116,7 @@ def _check_range(array: np.ndarray, what: str, below: int | None, lowest: int) -
         raise ScenarioError(f"{what} is {high}; renumber ids to fit 32 bits")
 
 
-def resized(values: Int[Array, " agent"], capacity: int, what: str) -> Int[np.ndarray, " agent"]:
+def resized(values: Int[Array, " agent"], capacity: int, what: str) -> Int[np.ndarray, " slot"]:
     """Ids over another number of slots; further ones are in none, -1.
 
     Raises:
