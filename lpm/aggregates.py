@@ -9,8 +9,9 @@ _LIMIT = 2.0**31
 # Whole numbers add up exactly in float32 below 2**24: up to 2**14 each in a block, 2**4 in a
 # segment.
 _BLOCK, _SEGMENT_BLOCK = 2**10, 2**20
-# Up to so many segments a sum over all agents for each takes a tenth of the time of one scatter.
-_FEW = 16
+# Up to so many segments a sum over all agents for each takes a tenth of the time of one scatter;
+# with sixteen the epidemic of New York needs more memory than its test allows.
+_FEW = 8
 
 
 def count(
