@@ -19,7 +19,6 @@ from .codebook import Codebook, Failure, Number
 from .curves import monotone, straight
 from .elasticity import Elasticities, elasticities
 from .features import attributes, hashed_words, pairs
-from .form import Entry, Form, Tally
 from .headlines import Digest, Event
 from .inquiry import Inquiry, personas_of
 from .interview import Fallback, Interview
@@ -27,7 +26,7 @@ from .interviewer import Interviewer
 from .learning import Learnt, learn
 from .legislator import Legislator, Reign, Year, govern
 from .memory import lived_by, remember
-from .needs import Enquiry, Need, ask_where_it_matters, updated, where_to_ask
+from .needs import Need, Refinement, ask_where_it_matters, updated, where_to_ask
 from .pace import Pace, frontier
 from .panel import Panel, Watch
 from .planning import Plan, plan
@@ -61,13 +60,10 @@ __all__ = [
     "Correction",
     "Digest",
     "Elasticities",
-    "Enquiry",
-    "Entry",
     "Event",
     "Failure",
     "Fallback",
     "Fault",
-    "Form",
     "Http",
     "Inquiry",
     "Interview",
@@ -87,6 +83,7 @@ __all__ = [
     "Question",
     "Reason",
     "Recorded",
+    "Refinement",
     "Reign",
     "Replay",
     "Reply",
@@ -102,7 +99,6 @@ __all__ = [
     "Surface",
     "Surrogate",
     "Survey",
-    "Tally",
     "Thresholds",
     "Watch",
     "Year",

@@ -179,6 +179,18 @@ def fill(template: str, values: Mapping[str, SupportsFloat]) -> str:
     return "".join(written)
 
 
+def insert(template: str, words: Mapping[str, str]) -> str:
+    """`template` with words in place of some of its names; the others stay as they are."""
+    written = []
+    for text, name, form, _ in _pieces(template):
+        written.append(_braced(text))
+        if name is not None and name in words:
+            written.append(_braced(words[name]))
+        elif name is not None:
+            written.append(f"{{{name}:{form}}}" if form else f"{{{name}}}")
+    return "".join(written)
+
+
 def printed(template: str, values: Mapping[str, SupportsFloat]) -> dict[str, float]:
     """The numbers of a template as they are printed: 12.3 under `{x:.0f}` is 12.
 
@@ -233,6 +245,10 @@ def _pieces(template: str) -> list[tuple[str, str | None, str | None, str | None
         return list(Formatter().parse(template))
     except ValueError as error:
         raise PersonaError(f"template: {error}; write {{{{ and }}}} for braces") from None
+
+
+def _braced(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _number(name: str, value: object, form: str) -> str:
