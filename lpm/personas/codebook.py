@@ -10,6 +10,7 @@ from typing import Any, SupportsFloat
 
 from ..errors import PersonaError, listing
 
+_SHOWN = 4  # Numbers of a codebook where it is printed.
 _MOST_CHARACTERS = 200_000  # Of a reply: what is longer is no answer to any question of ours.
 
 
@@ -50,6 +51,12 @@ class Number:
             raise PersonaError(f"{self.name}: within {self.within} must be two finite, rising ends")
 
     @property
+    def short(self) -> str:
+        """Name and bounds, as `hours in [0, 60]`."""
+        low, high = self.within
+        return f"{self.name} in [{low:g}, {high:g}]"
+
+    @property
     def schema(self) -> dict[str, Any]:
         """JSON schema. Bounds of whole numbers are in it; all are checked again on reading."""
         if not self.whole:
@@ -78,7 +85,7 @@ class Number:
         return float(value)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Codebook:
     """The numbers that make up an answer.
 
@@ -127,6 +134,13 @@ class Codebook:
         )
         groups = tuple(tuple(slug(action) + end for action in actions) for end, _ in ends)
         return cls(numbers, groups, tuple(at))
+
+    def __repr__(self) -> str:
+        shown = [number.short for number in self.numbers[:_SHOWN]]
+        if len(self.numbers) > _SHOWN:
+            shown.append(f"{len(self.numbers) - _SHOWN} more")
+        groups = f"; {len(self.groups)} groups, none all 0" if self.groups else ""
+        return f"Codebook of {', '.join(shown)}{groups}"
 
     @property
     def names(self) -> tuple[str, ...]:
