@@ -16,7 +16,8 @@ from .errors import ScenarioError, SimulationError
 from .interviews import open_interviews
 from .launch import choose_mesh, key_words, make_plan, start_scored
 from .params import Params
-from .personas import Interviewer, Respondent, join_recorded
+from .personas import Interviewer, Respondent
+from .personas.recorded import join_recorded
 from .population import Population
 from .progress import open_progress
 from .provenance import describe_run
