@@ -152,9 +152,10 @@ ASKED = personas.Inquiry(
     along="against",
     level=f"{{against:.0f}} of the {READ} are against it",
     words={
-        "believing": [
-            f"You have heard a claim and {do} it." for do in ("do not believe", "believe")
-        ],
+        "believing": (
+            "You have heard a claim and do not believe it.",
+            "You have heard a claim and believe it.",
+        ),
         "style": tuple(style["words"] for style in STYLES.values()),
     },
 )
