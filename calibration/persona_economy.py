@@ -37,9 +37,8 @@ def labour(size: int, asker: Asker) -> dict[str, Any]:
     people = workers(size, seed=1)
     cells = personas.cells_of(people, asked.WORKERS, least=5.0)
     anchors = personas.choose_anchors(cells, ANCHORS, seed=1)
-    form = asked.about_hours(asked.personas_of(cells, anchors.cell))
     respondent, options = asker("hours", teachers.Worker())
-    answers = form.answers(personas.ask(form.questions(), respondent, **options))
+    answers = asked.answers_of(asked.HOURS_BY_SHARE, cells, anchors.cell, respondent, **options)
     surface = personas.surface_of(answers, floor=0.02, out_of=1e4)
     learnt = personas.learn(surface, anchors, cells, jax.random.key(0), members=3, width=16)
     table = learnt.ridge.surface if learnt.chosen != "net" else learnt.net.tabulated()
@@ -54,7 +53,7 @@ def labour(size: int, asker: Asker) -> dict[str, Any]:
     return {
         "cells": len(cells),
         "anchors": len(anchors),
-        "questions": len(form.questions()),
+        "questions": answers.values[..., 0].size,
         "scores": dict(learnt.scores),
         "used": learnt.chosen,
         "elasticity": {
@@ -85,9 +84,8 @@ def satisfaction(size: int, asker: Asker) -> dict[str, Any]:
     people = workers(size, seed=1)
     cells = personas.cells_of(people, asked.WORKERS, least=5.0)
     anchors = personas.choose_anchors(cells, ANCHORS, seed=1)
-    form = asked.about_tax(asked.personas_of(cells, anchors.cell))
     respondent, options = asker("satisfaction", teachers.Payer())
-    answers = form.answers(personas.ask(form.questions(), respondent, **options))
+    answers = asked.answers_of(asked.SATISFIED_BY_RATE, cells, anchors.cell, respondent, **options)
     first, last = (
         personas.Answers(answers.knots, answers.actions, answers.values[:, :, part])
         for part in (slice(0, 2), slice(2, 3))
@@ -129,7 +127,7 @@ def satisfaction(size: int, asker: Asker) -> dict[str, Any]:
             ),
         }
     return {
-        "questions": len(form.questions()),
+        "questions": answers.values[..., 0].size,
         "steepness": found.steepness,
         "true steepness": teachers.STEEPNESS,
         "error of bearable rates": _rms(found.bearable - true),
@@ -171,16 +169,16 @@ def votes(size: int, asker: Asker) -> dict[str, Any]:
     """Where votes lead that are cast as personas say, beside votes for the own income."""
     town = lpm.Population.toy(size, seed=3)
     cells = personas.cells_of(town, tax_vote.VOTERS)
-    form = asked.about_vote(asked.personas_of(cells, np.arange(len(cells))))
     respondent, options = asker("votes", teachers.Voter())
-    answers = form.answers(personas.ask(form.questions(), respondent, **options))
+    everybody = np.arange(len(cells))
+    answers = asked.answers_of(asked.VOTES_BY_RATE, cells, everybody, respondent, **options)
     surface = personas.surface_of(answers)
     kinds = {
         "own income, duels": tax_vote.scenario,
         "own income, first choices": tax_vote.by_plurality,
         "as personas say": tax_vote.answered_by(lambda _: surface),
     }
-    told: dict[str, Any] = {"cells": len(cells), "questions": len(form.questions())}
+    told: dict[str, Any] = {"cells": len(cells), "questions": answers.values[..., 0].size}
     for name, model in kinds.items():
         seen = lpm.simulate(model, town, key=0, steps=20, devices=1).observed
         rates = np.asarray(seen["rates"], float)

@@ -94,8 +94,7 @@ class Payer(Teacher):
         rate = float(question.values["rate"])
         chance = 1 / (1 + np.exp(-STEEPNESS * (bearable_of(question.persona.text) - rate)))
         yes = 10 * int(self.luck(question).binomial(10, chance))
-        said = {"a00": 100 - yes, "a01": yes}
-        return {name: said[name] for name in question.codebook.names}
+        return {n: 100 - yes if n.startswith("not") else yes for n in question.codebook.names}
 
 
 class Voter(Teacher):
@@ -118,7 +117,7 @@ class Voter(Teacher):
         lacking = (0.45 if low else 0.15) - rate
         scores = []
         for number in question.codebook.numbers:
-            action = number.meaning.split(": ")[1]
+            action = number.meaning.split(", ")[1]
             up = action.startswith("raise") - action.startswith("lower")
             above = sum(
                 up * (0.5 if edge >= own else -0.5) for name, edge in self.BRACKET if name in action

@@ -1,4 +1,6 @@
-"""What workers are asked: bands of their census cells, and forms about hours, taxes and votes."""
+"""What workers are asked: bands of their census cells, and about hours, taxes and votes."""
+
+from typing import Any
 
 import numpy as np
 
@@ -60,24 +62,21 @@ ABOUT_VOTE = (
 )
 
 
-def personas_of(cells: personas.Cells, which: np.ndarray) -> tuple[personas.Persona, ...]:
-    """The cells in words, with the people in each."""
-    return tuple(
-        personas.Persona(f"cell {int(i)}", cells.describe(int(i)), float(cells.weight[i]))
-        for i in which
-    )
+HOURS_BY_SHARE = personas.Inquiry(KEPT, ABOUT_HOURS, number=HOURS)
+SATISFIED_BY_RATE = personas.Inquiry(RATES, ABOUT_TAX, SATISFIED, orders=2)
+VOTES_BY_RATE = personas.Inquiry(tax_vote.KNOTS, ABOUT_VOTE, tax_vote.BALLOT)
 
 
-def about_hours(people: tuple[personas.Persona, ...]) -> personas.Form:
-    return personas.Form(people, KEPT, ABOUT_HOURS, number=HOURS)
-
-
-def about_tax(people: tuple[personas.Persona, ...]) -> personas.Form:
-    return personas.Form(people, RATES, ABOUT_TAX, SATISFIED, turned=True)
-
-
-def about_vote(people: tuple[personas.Persona, ...]) -> personas.Form:
-    return personas.Form(people, tax_vote.KNOTS, ABOUT_VOTE, tax_vote.BALLOT)
+def answers_of(
+    inquiry: personas.Inquiry,
+    cells: personas.Cells,
+    which: np.ndarray,
+    respondent: personas.Respondent,
+    **asking: Any,
+) -> personas.Answers:
+    """What is answered for some of the cells; options as for `lpm.personas.ask`."""
+    people = personas.personas_of(cells, which)
+    return inquiry.answers(personas.ask(inquiry.questions(people), respondent, **asking))
 
 
 def with_answers(

@@ -10,7 +10,7 @@ import numpy as np
 from .engine import Plan
 from .errors import SimulationError
 from .params import Params
-from .personas import join_recorded
+from .personas.recorded import join_recorded
 from .segments import Outcome, stack_states
 from .state import State
 from .trajectory import Provenance, Trajectory

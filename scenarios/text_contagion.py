@@ -140,39 +140,38 @@ def balanced(accept: float, resist: float) -> Panel:
     return panel
 
 
-def questions(cells: personas.Cells) -> list[personas.Question]:
-    """What a panel is asked: of a hundred people of each cell, by side and style of the texts."""
-    levels = [f"{k} of the {READ} are against it" for k in range(1, READ + 1)]
-    book = personas.Codebook.curve(("keep", "change"), levels)
-    sides = (
-        "You have heard a claim and do not believe it.",
-        "You have heard a claim and believe it.",
-    )
-    asked = []
-    for cell in range(len(cells)):
-        who = personas.Persona(f"cell {cell}", cells.describe(cell), float(cells.weight[cell]))
-        for side in sides:
-            for style in STYLES.values():
-                told = (
-                    f"{side} Today you read {READ} texts on it. Each that is against what you hold "
-                    f"{style['words']}; the others agree with you. Of 100 such people, how many "
-                    "keep their mind, and how many change it?"
-                )
-                asked.append(personas.Question(who, told, book))
-    return asked
+# What a panel is asked: of a hundred people of each cell, by side and style of the texts.
+ASKED = personas.Inquiry(
+    {**knots(), "against": tuple(map(float, range(1, READ + 1)))},
+    (
+        f"{{believing}} Today you read {READ} texts on it. Each that is against what you hold "
+        "{style}; the others agree with you. Of 100 such people, how many keep their mind, and "
+        "how many change it?",
+    ),
+    ("keep", "change"),
+    along="against",
+    level=f"{{against:.0f}} of the {READ} are against it",
+    words={
+        "believing": (
+            "You have heard a claim and do not believe it.",
+            "You have heard a claim and believe it.",
+        ),
+        "style": tuple(style["words"] for style in STYLES.values()),
+    },
+)
+
+
+def questions(cells: personas.Cells) -> tuple[personas.Question, ...]:
+    return ASKED.questions(personas.personas_of(cells, np.arange(len(cells))))
 
 
 def by_answers(interview: personas.Interview) -> Panel:
     """The panel of an interview about `questions`; who reads nothing against him stays as he is."""
-    parts = [interview.array(f"change_{k}") for k in range(READ)]
-    change = np.stack(parts, axis=-1).reshape(-1, 2, len(NAMES), READ)
-    keep = np.stack([interview.array(f"keep_{k}") for k in range(READ)], axis=-1)
-    share = np.zeros((*change.shape[:-1], READ + 1))
-    share[..., 1:] = change / (change + keep.reshape(change.shape))
-    values = np.stack([1 - share, share], axis=-1)[..., None, None, :]
-    answered = personas.surface_of(personas.Answers(knots(), ACTIONS, values))
-    mean = answered.mean.at[..., 0, :].set(NEVER)  # Without the half person of a hundred.
-    surface = personas.make_surface(mean, answered.spread, knots(), ACTIONS)
+    answered = personas.surface_of(ASKED.answers(interview))
+    first = [(0, 0)] * 3 + [(1, 0), (0, 0)]  # Nothing against, which nobody was asked about.
+    mean = np.pad(answered.mean, first, constant_values=NEVER)
+    spread = np.pad(answered.spread, first, mode="edge")
+    surface = personas.make_surface(mean, spread, knots(), ACTIONS)
 
     def panel(cells: personas.Cells) -> personas.Surface:
         return surface

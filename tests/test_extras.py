@@ -106,7 +106,7 @@ def test_without_the_clients_the_error_says_which(monkeypatch, tmp_path):
 
 
 def test_importing_lpm_brings_no_client():
-    clients = ("openai", "xllamacpp", "lpm.personas")
+    clients = ("openai", "xllamacpp")
     told = f"import sys, lpm; print([m for m in {clients} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -13,6 +13,7 @@ from lpm import Array, Float, Int, Scalar, personas
 from lpm.engine import advance
 from lpm.errors import PersonaError, ScenarioError
 from lpm.personas import About, Event, Interviewer, Persona, Reason, Reply, Watch
+from lpm.personas.recorded import join_recorded
 
 PEOPLE = tuple(Persona(name, f"The {name}.", facts={"bias": b}) for name, b in (("a", 0), ("b", 1)))
 PANEL = lpm.Panel(
@@ -234,7 +235,7 @@ def test_rounds_of_chunks_that_do_not_coincide_are_joined():
         flags = np.full(len(steps), base == 0)
         return personas.Recorded(steps, steps * 0 + 3, flags, {"stance": values})
 
-    joined = personas.join_recorded([part([0, 4], 0.0), part([0, 2, 8], 0.5)], alone=False)
+    joined = join_recorded([part([0, 4], 0.0), part([0, 2, 8], 0.5)], alone=False)
     assert joined.step.tolist() == [0, 2, 4, 8]
     assert joined.values["stance"][:, :, 0].tolist() == [
         [0, 0, 0.04, 0.04],

@@ -4,11 +4,9 @@ import pytest
 
 from lpm.personas import (
     Band,
-    Codebook,
     Http,
     Inquiry,
     Plan,
-    Question,
     cells_of,
     choose_anchors,
     personas_of,
@@ -40,29 +38,21 @@ SAID = (
     "A test says that you are infected. Say for each level of illness in town how many of 100 "
     "people like these would keep to their home for a week.",
 )
-LEVELS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+KNOTS = {"ill": (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)}
+ACTIONS = ("go out", "stay at home")
 
 
 def planned(agents: int, along: bool) -> Plan:
     """64 anchors, 8 levels, 3 wordings; all levels in one prompt, or each in its own."""
     cells = cells_of(new_york(agents, seed=1), BANDS)
     people = personas_of(cells, choose_anchors(cells, 64).cell)
-    if along:
-        asked = curves().questions(people)
-    else:
-        book = Codebook.curve(["go_out", "stay_at_home"], ["this week"])
-        asked = [
-            Question(person, f"{said} Ill are {{ill:.1%}}.", book, {"ill": level})
-            for person in people
-            for level in LEVELS
-            for said in SAID
-        ]
+    single = Inquiry(KNOTS, tuple(f"{said} Ill are {{ill:.1%}}." for said in SAID), ACTIONS)
+    asked = (curves() if along else single).questions(people)
     return plan(asked, Http("a-model", "http://127.0.0.1:9/v1"))
 
 
 def curves() -> Inquiry:
-    level = "where {ill:.1%} are ill"
-    return Inquiry(("go out", "stay at home"), {"ill": LEVELS}, SAID, "ill", level)
+    return Inquiry(KNOTS, SAID, ACTIONS, along="ill", level="where {ill:.1%} are ill")
 
 
 @pytest.mark.parametrize(("along", "calls"), [(True, 192), (False, 1536)])

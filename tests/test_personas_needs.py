@@ -1,4 +1,4 @@
-"""Asking where it matters: the expected fall of variance, the form, and better spent calls."""
+"""Asking where it matters: the expected fall of variance, the inquiry, and better spent calls."""
 
 import json
 
@@ -10,12 +10,10 @@ import pytest
 from lpm.errors import PersonaError
 from lpm.personas import (
     About,
-    Form,
-    Number,
+    Inquiry,
     Persona,
     Replay,
     Reply,
-    Tally,
     ask,
     ask_where_it_matters,
     make_surface,
@@ -58,12 +56,11 @@ class Teacher:
         at = tuple(KNOTS[name].index(question.values[name]) for name in KNOTS)
         odds = self.odds[(cell, *at)] + self.bias * (question.template == WORDINGS[1])
         stay = round(100 / (1 + np.exp(-odds)))
-        said = {"a00": 100 - stay, "a01": stay}
+        said = {"go_out": 100 - stay, "stay_at_home": stay}
         return Reply(json.dumps({k: said[k] for k in question.codebook.names}), "stop")
 
 
-def form_of(**more):
-    return Form(PEOPLE, KNOTS, WORDINGS, ACTIONS, **more)
+INQUIRY = Inquiry(KNOTS, WORDINGS, ACTIONS)
 
 
 def world(seed):
@@ -132,10 +129,10 @@ def test_exact_answers_are_ordered_by_weight_times_spread_times_gradient():
 
 def test_an_answer_is_weighed_against_what_was_known():
     truth, surface = world(4)
-    form, entries = form_of(), [(2, (1, 0)), (5, (3, 1))]
-    tally = Tally.none(form).told(entries, ask(form.questions(entries), Teacher(truth, bias=0.4)))
-    assert tally.asked.sum() == 2
-    moved = updated(surface, tally, entries, noise=0.2, out_of=np.inf)
+    entries = [(2, (1, 0)), (5, (3, 1))]
+    told = ask(INQUIRY.questions(PEOPLE, entries), Teacher(truth, bias=0.4))
+    assert len(told.questions) == 4
+    moved = updated(surface, INQUIRY, entries, told, noise=0.2, out_of=np.inf)
     for persona, knot in entries:
         at = (persona, *knot)
         stay = [round(100 / (1 + np.exp(-(truth[at] + bias)))) / 100 for bias in (0.0, 0.4)]
@@ -150,22 +147,25 @@ def test_an_answer_is_weighed_against_what_was_known():
     assert np.array_equal(np.asarray(moved.mean)[other], np.asarray(surface.mean)[other])
 
 
+def refined(surface, teacher, **options):
+    return ask_where_it_matters(INQUIRY, PEOPLE, surface, outcome, teacher, **options)
+
+
 def errors(seed, calls):
     """Error of the outcome after asking where it matters, evenly, and by a shuffled ranking."""
     truth, surface = world(seed)
     right = float(judge(make_surface(truth[..., None], 0.1, KNOTS, ACTIONS)))
-    form = form_of()
-    guided = ask_where_it_matters(form, surface, outcome, Teacher(truth), calls=calls).surface
+    guided = refined(surface, Teacher(truth), calls=calls).surface
     rng = generator(100 + seed)
-    everything = form.entries()
-    step = len(everything) / (calls // form.each)
-    even = [everything[int(i * step + rng.random() * step)] for i in range(calls // form.each)]
+    everything, most = INQUIRY.entries(CELLS), calls // INQUIRY.each
+    step = len(everything) / most
+    even = [everything[int(i * step + rng.random() * step)] for i in range(most)]
     needs = where_to_ask(surface, slope_of(surface), noise=0.1)
-    shuffled = [needs[i].entry for i in rng.permutation(len(needs))[: calls // form.each]]
+    shuffled = [needs[i].entry for i in rng.permutation(len(needs))[:most]]
     found = [float(judge(guided)) - right]
     for entries in (even, shuffled):
-        tally = Tally.none(form).told(entries, ask(form.questions(entries), Teacher(truth)))
-        found.append(float(judge(updated(surface, tally, entries, 0.1))) - right)
+        told = ask(INQUIRY.questions(PEOPLE, entries), Teacher(truth))
+        found.append(float(judge(updated(surface, INQUIRY, entries, told, noise=0.1))) - right)
     return found
 
 
@@ -181,14 +181,14 @@ def test_calls_are_kept_to_and_no_entry_is_asked_twice(tmp_path):
     truth, surface = world(1)
     teacher, path = Teacher(truth), tmp_path / "asked.jsonl"
     options = {"calls": 21, "rounds": 3, "transcript": path}
-    found = ask_where_it_matters(form_of(), surface, outcome, teacher, **options)
+    found = refined(surface, teacher, **options)
     assert len(teacher.asked) == 20  # ten entries of two wordings; one call is too few for another
     assert len({need.entry for need in found.needs}) == 10
     assert len(found.deviation) == 4
     assert found.deviation[-1] < 0.8 * found.deviation[0]
-    again = ask_where_it_matters(
-        form_of(), surface, outcome, Replay(path), **{**options, "transcript": None}
-    )
+    assert sum(len(each.questions) for each in found.interviews) == 20
+    assert str(found).startswith("10 of 96 entries asked")
+    again = refined(surface, Replay(path), **{**options, "transcript": None})
     assert np.array_equal(again.surface.mean, found.surface.mean)
     assert again.needs == found.needs
 
@@ -198,53 +198,50 @@ def test_asking_stops_where_a_call_is_worth_too_little():
     every = where_to_ask(surface, slope_of(surface), noise=0.1)
     least = every[4].reduction / 2 * 1.001  # of a call, at two wordings each
     teacher = Teacher(truth)
-    ask_where_it_matters(form_of(), surface, outcome, teacher, calls=60, rounds=1, least=least)
+    refined(surface, teacher, calls=60, rounds=1, least=least)
     assert len(teacher.asked) == 8
 
 
-def test_a_form_asks_every_wording_and_order_and_reads_them_back():
-    truth, _ = world(2)
-    form = form_of(turned=True)
-    interview = ask(form.questions(), Teacher(truth))
-    assert len(interview.questions) == np.prod(SHAPE) * 4
-    first, second = (q.codebook.describe() for q in interview.questions[:2])
-    assert first.index("go out") < first.index("stay at home")
-    assert second.index("go out") > second.index("stay at home")
-    answers = form.answers(interview)
-    assert answers.values.shape == (*SHAPE, 2, 2, 2)
-    expected = np.round(100 / (1 + np.exp(-truth))) / 100
-    assert np.allclose(answers.values[..., 1], expected[..., None, None])
+def test_one_prompt_along_a_variable_is_worth_all_its_levels():
+    """The fall of variance by one prompt is the sum over its levels, by the test's own sum."""
+    _, surface = world(3)
+    slope = np.asarray(slope_of(surface), np.float64)
+    found = where_to_ask(surface, slope, noise=0.3, along="cases")
+    spread = np.asarray(surface.spread, np.float64)
+    falls = ((slope * spread) ** 2 * spread**2 / (spread**2 + 0.3**2))[..., 0].sum(axis=1)
+    assert len(found) == falls.size == CELLS * 2
+    for need in found:
+        assert need.reduction == pytest.approx(falls[need.persona, need.knot[0]], rel=1e-9)
+    with pytest.raises(PersonaError, match=r"no variable \[rain\]"):
+        where_to_ask(surface, slope, noise=0.3, along="rain")
 
 
-def test_a_form_of_a_number_keeps_its_bounds():
-    class Hours:
-        about = About("hours", "hours-1", "rules", False, 1)
+def test_what_is_asked_along_a_variable_updates_all_its_levels():
+    """Two prompts along the levels of one variable say what eight single prompts say."""
+    truth, surface = world(4)
+    said = ("If {pay:.1f} of wages are paid?",)
+    curve = Inquiry(KNOTS, said, ACTIONS, along="cases", level="{cases:.2f} are ill")
 
-        def reply(self, questions):
-            return [Reply(json.dumps({"hours": 40 * q.values["kept"]}), "stop") for q in questions]
+    class Reader(Teacher):
+        def one(self, question):
+            cell = int(question.persona.text.rstrip(".").split()[-1])
+            pay = KNOTS["pay"].index(question.values["pay"])
+            stay = [round(100 / (1 + np.exp(-odds))) for odds in self.odds[cell, :, pay]]
+            named = {f"stay_at_home_{k}": x for k, x in enumerate(stay)}
+            named |= {f"go_out_{k}": 100 - x for k, x in enumerate(stay)}
+            self.asked.append(question)
+            return Reply(json.dumps(named), "stop")
 
-    form = Form(
-        PEOPLE[:2], {"kept": (0.5, 1.0)}, ("Kept: {kept:.2f}",), number=Number("hours", (0, 60))
-    )
-    answers = form.answers(ask(form.questions(), Hours()))
-    assert answers.bounds == (0.0, 60.0)
-    assert np.allclose(answers.values[:, :, 0, 0, 0], [[20, 40]] * 2)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"actions": ()}, "0 actions, no number"),
-        ({"actions": ("one",)}, "1 actions"),
-        ({"personas": PEOPLE[:1] * 2}, "of different names"),
-        ({"wordings": ()}, "0 wordings"),
-    ],
-)
-def test_bad_forms_are_refused_in_words(change, message):
-    sound = {"personas": PEOPLE, "knots": KNOTS, "wordings": WORDINGS, "actions": ACTIONS}
-    Form(**sound)
-    with pytest.raises(PersonaError, match=message):
-        Form(**(sound | change))
+    teacher = Reader(truth)
+    found = ask_where_it_matters(curve, PEOPLE, surface, outcome, teacher, calls=2, rounds=1)
+    assert len(teacher.asked) == 2
+    single = Inquiry(KNOTS, WORDINGS[:1], ACTIONS)
+    entries = [(n.persona, (k, *n.knot)) for n in found.needs for k in range(4)]
+    told = ask(single.questions(PEOPLE, entries), Teacher(truth))
+    wanted = updated(surface, single, entries, told, noise=0.1)
+    assert np.allclose(found.surface.mean, wanted.mean, atol=1e-6)
+    assert np.allclose(found.surface.spread, wanted.spread, atol=1e-6)
+    assert not np.allclose(found.surface.mean, surface.mean, atol=1e-2)
 
 
 def test_bad_requests_are_refused_in_words():
@@ -257,6 +254,6 @@ def test_bad_requests_are_refused_in_words():
     with pytest.raises(PersonaError, match=r"weight has shape \[2\]"):
         where_to_ask(surface, slope, noise=0.1, weight=np.ones(2))
     with pytest.raises(PersonaError, match="one entry takes 2 calls"):
-        ask_where_it_matters(form_of(), surface, outcome, Teacher(truth), calls=1)
-    with pytest.raises(PersonaError, match="96 entries were not asked"):
-        Tally.none(form_of()).answers()
+        refined(surface, Teacher(truth), calls=1)
+    with pytest.raises(PersonaError, match=r"inquiry has \[11, 4, 2\].*surface \[12, 4, 2\]"):
+        ask_where_it_matters(INQUIRY, PEOPLE[1:], surface, outcome, Teacher(truth), calls=2)

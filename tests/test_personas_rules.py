@@ -93,9 +93,16 @@ def test_an_inquiry_of_all_anchors_is_the_card_over_its_cells():
     anchors = choose_anchors(cells, 12)
     rules, knots = read_rules("isolation"), {n: KNOTS[n][:3] for n in KNOTS}
     wording = "Prevalence is {prevalence:.3f}, the trend {trend:.1f}."
-    inquiry = Inquiry(rules.actions, knots, (wording,) * 3, "payment", "{payment:.2f}", of=10**6)
+    inquiry = Inquiry(
+        knots,
+        (wording,) * 3,
+        rules.actions,
+        along="payment",
+        level="{payment:.2f}",
+        of=10**6,
+    )
     personas = personas_of(cells, anchors.cell)
-    found = inquiry.answers(ask(inquiry.questions(personas), rules), personas).values
+    found = inquiry.answers(ask(inquiry.questions(personas), rules)).values
     wanted = rules.ask(cells, knots, of=anchors.cell).values
     assert found.shape == wanted.shape
     # Repeats are the mean, one below and one above; the arrays are below, mean, above.
@@ -107,11 +114,12 @@ def test_an_inquiry_turns_the_order_of_actions_and_not_the_answer():
     rules = read_rules("isolation")
     knots = {"payment": (0.0, 1.0), "prevalence": (0.0, 0.1), "trend": (0.0, 1.0)}
     said = ("Of all {prevalence:.3f} are ill, trend {trend:.0f}.",)
-    inquiry = Inquiry(rules.actions, knots, said, "payment", "pay {payment:.0%}", orders=2)
+    level = "pay {payment:.0%}"
+    inquiry = Inquiry(knots, said, rules.actions, along="payment", level=level, orders=2)
     asked = inquiry.questions([NURSE])
     assert asked[0].codebook.names[0] == "go_out_as_usual_0"
     assert asked[1].codebook.names[0] == "stay_at_home_0"
-    found = inquiry.answers(ask(asked, rules), [NURSE])
+    found = inquiry.answers(ask(asked, rules))
     assert found.values.shape == (1, 2, 2, 2, 1, 2, 2)
     assert np.array_equal(found.values[..., 0, :], found.values[..., 1, :])
 

@@ -5,7 +5,8 @@ import pytest
 
 import lpm
 from lpm.errors import PersonaError
-from lpm.personas import Band, cells_of, choose_anchors, hashed_words, make_surface, spread_out
+from lpm.personas import Band, cells_of, choose_anchors, make_surface, spread_out
+from lpm.personas.features import hashed_words
 from lpm.personas.spread import _ridge
 from lpm.population.seeds import generator
 

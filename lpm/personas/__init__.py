@@ -1,12 +1,60 @@
 """A few described voices whose answers become the behaviour of millions.
 
-Asking: a `Question` goes to a `Respondent` through `ask`, within a `Budget`, every attempt in a
-transcript. Nothing is made up: what cannot be used is an error, or a fallback that was chosen.
+In the order in which a newcomer needs them:
 
-Using: `Answers` of the anchors of census `Cells` make a `Surface` over a situation, spread to all
-cells and corrected by a survey, from which every agent reads the share that fits its cell. Where
-networks foretell personas left out better than ridge regression, a `Surrogate` is read instead.
-`ask_where_it_matters` spends calls on the answers that an outcome depends on most.
+1. **Asking.** A `Question` has a `Persona`, a template with numbers, news if any, and a `Codebook`:
+   the numbers that make up an answer. `print(question.as_sent)` is what a model reads. `plan` says
+   what asking takes; `ask` puts questions to a `Respondent` (`Http`, `Local`, a `Replay` of a
+   transcript, or `Rules`, which are no language model) within a `Budget`, every attempt on record,
+   and gives an `Interview`. Nothing is made up: what cannot be used is an error, or a `Fallback`
+   that was chosen. `read_sheet` reads all of it from a file; `probe` finds out what an endpoint
+   honours; `measure_shifts` what an event does to answers.
+2. **A surface.** An `Inquiry` is one question about a whole situation: actions or a number, at
+   every knot of its variables. `inquiry.answers(ask(inquiry.questions(people), ...))` are
+   `Answers`; `surface_of` them is a `Surface`, which a step of a run reads at its own situation,
+   for each persona, with derivatives.
+3. **More cells than personas.** `cells_of` cuts a population by `Band`s, `choose_anchors` picks the
+   few that are asked (`personas_of`), `spread_out` foretells the others by ridge regression and
+   says how well; `learn` sets networks beside it and takes them (a `Surrogate`) only where they
+   foretell better. `where_to_ask` and `ask_where_it_matters` spend further calls on the answers
+   that an outcome depends on most.
+4. **Correcting.** `correct` bends a surface to a small `Survey`, for cells that were not surveyed
+   as well, with intervals; `surface.shifted` has two numbers that outcome data can fit.
+5. **In a run.** Answers fixed beforehand stand in the state: `surface.share(action, cell, ...)` is
+   each agent's probability, and `leaning` lets the same people act again, as often as
+   `fit_persistence` says. People who are asked while it runs are a `Panel` of the scenario, with
+   dated `Event`s and a `Watch` on what may drift; `lpm.simulate(..., respondent=...)` takes who
+   answers, or an `Interviewer` with budget and transcript. `Recorded` is what they said.
+6. **Memory and pace.** `remember` keeps what the people of each cell lived through, in numbers that
+   a panel can be told; a `Pace` bounds how far answers move between two rounds.
+7. **Taxes.** `elasticities` of work from answers about hours, `fit_thresholds` of what is bearable;
+   `govern` lets a `Legislator` set rates, year by year, from what came of past ones.
+
+Points 1 to 3, answered by rules:
+
+    >>> import jax.numpy as jnp
+    >>> import lpm
+    >>> from lpm import personas
+    >>> from scenarios.isolation import PERSONAS
+    >>> cells = personas.cells_of(lpm.Population.toy(1_000), PERSONAS)
+    >>> anchors = personas.choose_anchors(cells, 8)
+    >>> inquiry = personas.Inquiry(
+    ...     knots={"payment": (0.0, 1.0), "prevalence": (0.001, 0.01, 0.1), "trend": (-1.0, 1.0)},
+    ...     wordings=("Ill are {prevalence:.1%} of the town, in logs {trend:+.0f} this week.",),
+    ...     actions=("go out as usual", "stay at home"),
+    ...     along="payment",
+    ...     level="where {payment:.0%} of lost wages are paid",
+    ... )
+    >>> people = personas.personas_of(cells, anchors.cell)
+    >>> told = personas.ask(inquiry.questions(people), personas.read_rules("isolation"))
+    >>> len(told.questions)
+    48
+    >>> few = personas.surface_of(inquiry.answers(told))
+    >>> everybody = personas.spread_out(few, anchors, cells).surface
+    >>> now = {"payment": 0.8, "prevalence": 0.02, "trend": 0.0}
+    >>> cell = jnp.asarray(cells.cell_of)  # of each agent; in a run a field of the state
+    >>> everybody.share("stay at home", cell, **now).shape
+    (1000,)
 """
 
 from .anchors import Anchors, choose_anchors
@@ -18,22 +66,21 @@ from .cells import Band, Cells, cells_of
 from .codebook import Codebook, Failure, Number
 from .curves import monotone, straight
 from .elasticity import Elasticities, elasticities
-from .features import attributes, hashed_words, pairs
-from .form import Entry, Form, Tally
-from .headlines import Digest, Event
+from .features import attributes
+from .headlines import Event
 from .inquiry import Inquiry, personas_of
 from .interview import Fallback, Interview
 from .interviewer import Interviewer
 from .learning import Learnt, learn
 from .legislator import Legislator, Reign, Year, govern
 from .memory import lived_by, remember
-from .needs import Enquiry, Need, ask_where_it_matters, updated, where_to_ask
+from .needs import Need, Refinement, ask_where_it_matters, updated, where_to_ask
 from .pace import Pace, frontier
 from .panel import Panel, Watch
 from .planning import Plan, plan
 from .probing import Probe, probe
 from .question import Persona, Question, Settings
-from .recorded import Reason, Recorded, join_recorded
+from .recorded import Reason, Recorded
 from .replay import Replay
 from .replies import About, Fault, Provenance, Reply, Respondent
 from .residual import Correction, correct
@@ -59,15 +106,11 @@ __all__ = [
     "Cells",
     "Codebook",
     "Correction",
-    "Digest",
     "Elasticities",
-    "Enquiry",
-    "Entry",
     "Event",
     "Failure",
     "Fallback",
     "Fault",
-    "Form",
     "Http",
     "Inquiry",
     "Interview",
@@ -87,6 +130,7 @@ __all__ = [
     "Question",
     "Reason",
     "Recorded",
+    "Refinement",
     "Reign",
     "Replay",
     "Reply",
@@ -102,7 +146,6 @@ __all__ = [
     "Surface",
     "Surrogate",
     "Survey",
-    "Tally",
     "Thresholds",
     "Watch",
     "Year",
@@ -120,8 +163,6 @@ __all__ = [
     "fit_thresholds",
     "frontier",
     "govern",
-    "hashed_words",
-    "join_recorded",
     "leaning",
     "learn",
     "lived_by",
@@ -130,7 +171,6 @@ __all__ = [
     "make_surface",
     "measure_shifts",
     "monotone",
-    "pairs",
     "personas_of",
     "plan",
     "probe",

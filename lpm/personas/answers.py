@@ -37,7 +37,7 @@ class Answers:
     bounds: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        _check_knots(self.knots)
+        check_knots(self.knots)
         wanted = len(self.actions) > 1 if self.bounds is None else len(self.actions) == 1
         if not wanted:
             raise PersonaError(
@@ -75,9 +75,20 @@ def log_odds(
     Raises:
         PersonaError: a share of 0 with `out_of` infinite.
     """
-    shares = answers.values.astype(np.float64)
-    if answers.bounds is not None:
-        low, high = answers.bounds
+    return odds_of(answers.values, answers.bounds, out_of)
+
+
+def odds_of(
+    values: Float[np.ndarray, "*lead action"], bounds: tuple[float, float] | None, out_of: float
+) -> Float[np.ndarray, "*lead odds"]:
+    """Shares, or a number within bounds, on the log-odds scale, as `log_odds`.
+
+    Raises:
+        PersonaError: a share of 0 with `out_of` infinite.
+    """
+    shares = values.astype(np.float64)
+    if bounds is not None:
+        low, high = bounds
         way = (shares - low) / (high - low)
         shares = np.concatenate([1 - way, way], axis=-1)
     if np.isfinite(out_of):
@@ -88,7 +99,12 @@ def log_odds(
     return logs[..., 1:] - logs[..., :1]
 
 
-def _check_knots(knots: Mapping[str, Sequence[float]]) -> None:
+def check_knots(knots: Mapping[str, Sequence[float]]) -> None:
+    """Refuse a situation without variables, or with one of fewer than two rising levels.
+
+    Raises:
+        PersonaError: it is so; says which.
+    """
     if not knots:
         raise PersonaError("a question needs at least one variable of the situation")
     for name, levels in knots.items():

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,6 +10,7 @@ from typing import Any, SupportsFloat
 
 from ..errors import PersonaError, listing
 
+_SHOWN = 4  # Numbers of a codebook where it is printed.
 _MOST_CHARACTERS = 200_000  # Of a reply: what is longer is no answer to any question of ours.
 
 
@@ -49,6 +51,12 @@ class Number:
             raise PersonaError(f"{self.name}: within {self.within} must be two finite, rising ends")
 
     @property
+    def short(self) -> str:
+        """Name and bounds, as `hours in [0, 60]`."""
+        low, high = self.within
+        return f"{self.name} in [{low:g}, {high:g}]"
+
+    @property
     def schema(self) -> dict[str, Any]:
         """JSON schema. Bounds of whole numbers are in it; all are checked again on reading."""
         if not self.whole:
@@ -77,7 +85,7 @@ class Number:
         return float(value)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Codebook:
     """The numbers that make up an answer.
 
@@ -103,13 +111,14 @@ class Codebook:
     def curve(
         cls,
         actions: Sequence[str],
-        levels: Sequence[str],
+        levels: Sequence[str] = (),
         of: int = 100,
         at: Sequence[Mapping[str, SupportsFloat]] = (),
     ) -> "Codebook":
         """How many `of` so many people would take each action, at each level of a situation.
 
-        Names are `action_k` for level k from 0. `levels` says each level in words, with its unit;
+        Names are `action_k` for level k from 0, with the words of the action joined by `_`; where
+        there are no levels, the action alone. `levels` says each level in words, with its unit;
         `at` says it in numbers.
 
         Raises:
@@ -117,13 +126,21 @@ class Codebook:
         """
         if at and len(at) != len(levels):
             raise PersonaError(f"at has {len(at)} levels for {len(levels)} in words; give each")
+        ends = [(f"_{k}", f", {level}") for k, level in enumerate(levels)] or [("", "")]
         numbers = tuple(
-            Number(f"{action}_{k}", (0, of), f"of {of} such people, {action}, {level}", whole=True)
-            for k, level in enumerate(levels)
+            Number(slug(action) + end, (0, of), f"of {of} such people, {action}{level}", whole=True)
+            for end, level in ends
             for action in actions
         )
-        groups = tuple(tuple(f"{a}_{k}" for a in actions) for k in range(len(levels)))
+        groups = tuple(tuple(slug(action) + end for action in actions) for end, _ in ends)
         return cls(numbers, groups, tuple(at))
+
+    def __repr__(self) -> str:
+        shown = [number.short for number in self.numbers[:_SHOWN]]
+        if len(self.numbers) > _SHOWN:
+            shown.append(f"{len(self.numbers) - _SHOWN} more")
+        groups = f"; {len(self.groups)} groups, none all 0" if self.groups else ""
+        return f"Codebook of {', '.join(shown)}{groups}"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -183,6 +200,11 @@ class Codebook:
             if sum(values[name] for name in group) <= 0:
                 raise RejectedError(Failure.WRONG_NUMBER, f"{listing(group)} are all zero")
         return values
+
+
+def slug(words: str) -> str:
+    """Words as a plain name: "stay at home" is stay_at_home."""
+    return re.sub(r"[^0-9A-Za-z_]+", "_", words).strip("_")
 
 
 def _no_constant(text: str) -> float:

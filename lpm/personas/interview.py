@@ -43,7 +43,7 @@ class Fallback:
             raise PersonaError(f"the fallback for {question.persona.name!r}: {error}") from error
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Interview:
     """Answers to all questions of a round.
 
@@ -111,6 +111,21 @@ class Interview:
             code.name.lower(): weight_share([n for n, c in codes.items() if c == code], weights)
             for code in sorted(set(codes.values()))
         }
+
+    def __repr__(self) -> str:
+        is_model = "a language model" if self.about.is_language_model else "no language model"
+        people = len({question.persona.name for question in self.questions})
+        shares = ", ".join(f"{share:.1%} {name}" for name, share in self.shares().items())
+        failed = ", ".join(f"{n:,} x {kind}" for kind, n in sorted(self.failures.items()))
+        return "\n".join(
+            [
+                f"Interview of {people:,} personas, {len(self.questions):,} questions",
+                f"  answered by {self.about.name}, {is_model}",
+                f"  people by source of their answers: {shares}",
+                f"  replies that could not be used: {failed or 'none'}",
+                f"  spent: {self.spent}",
+            ]
+        )
 
 
 def weight_share(some: Iterable[str], weights: Mapping[str, float]) -> float:

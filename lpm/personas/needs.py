@@ -8,23 +8,24 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from ..axes import Scalar
-from ..errors import PersonaError
-from .answers import OUT_OF, Answers, log_odds
+from ..errors import PersonaError, unknown
+from .answers import OUT_OF, odds_of
 from .asking import ask
-from .form import Entry, Form, Tally
+from .inquiry import Entry, Inquiry
+from .interview import Interview
+from .question import Persona
 from .replies import Respondent
 from .surface import Surface
 
 
 @dataclass(frozen=True)
 class Need:
-    """One persona at one level of a situation, and what its answer is worth.
+    """One persona at one combination of levels, and what its answer is worth.
 
     Attributes:
-        persona, knot: by number; `(persona, knot)` is an entry of a `Form`.
+        persona, knot: by number, without the variable that is asked along.
         importance: weight times spread times size of the outcome's derivative by the log-odds: how
             far this one answer may have moved the outcome, in units of the outcome.
         reduction: fall of the outcome's variance that asking is expected to bring.
@@ -37,7 +38,7 @@ class Need:
 
     @property
     def entry(self) -> Entry:
-        """The same as a form has it."""
+        """The same as an `Inquiry` has it."""
         return self.persona, self.knot
 
 
@@ -47,6 +48,7 @@ def where_to_ask(
     *,
     noise: float,
     weight: Any = None,
+    along: str | None = None,
     asked: Any = None,
 ) -> list[Need]:
     """All entries of a surface, the one that tells most about an outcome first.
@@ -63,10 +65,12 @@ def where_to_ask(
         noise: standard deviation of the answer to all wordings of one entry, in log-odds.
         weight: of each persona, where `gradient` is that of a single person of it; where it was
             taken through a whole population, which counts people already, leave it out.
-        asked: entries to leave out. [persona, *knot]
+        along: the variable of which one prompt asks all knots: an entry has them all.
+        asked: entries to leave out. [persona, *knot], without `along`.
 
     Raises:
-        PersonaError: shapes that do not fit, a gradient that is not finite, or a noise below 0.
+        PersonaError: shapes that do not fit, a gradient that is not finite, a noise below 0, or
+            no such variable.
     """
     spread = np.asarray(surface.spread, np.float64)
     slope = np.asarray(gradient, np.float64)
@@ -81,8 +85,9 @@ def where_to_ask(
         raise PersonaError(f"weight has shape {list(heads.shape)}; give {len(spread)} numbers")
     moved = (heads.reshape(-1, *[1] * (spread.ndim - 1)) * spread * slope) ** 2
     known = spread**2 / (spread**2 + noise**2)
-    importance = np.sqrt(moved.sum(axis=-1))
-    reduction = (moved * known).sum(axis=-1)
+    once = (-1,) if along is None else (-1, _axis(surface, along))
+    importance = np.sqrt(moved.sum(axis=once))
+    reduction = (moved * known).sum(axis=once)
     left = np.ones(importance.shape, bool) if asked is None else ~np.asarray(asked, bool)
     order = np.argsort(-reduction, axis=None, kind="stable")
     found = []
@@ -95,31 +100,34 @@ def where_to_ask(
 
 
 @dataclass(frozen=True)
-class Enquiry:
-    """What asking where it matters brought.
+class Refinement:
+    """A surface refined by asking where it matters.
 
     Attributes:
         surface: with the answers.
-        tally: the answers themselves.
+        interviews: the answers themselves, round by round.
         needs: what was asked, in order, with what was expected of it then.
+        entries: how many could have been asked.
         deviation: standard deviation of the outcome from the surface's spread, to first order:
             before the first round, and after each.
     """
 
     surface: Surface
-    tally: Tally
+    interviews: tuple[Interview, ...]
     needs: tuple[Need, ...]
+    entries: int
     deviation: tuple[float, ...]
 
     def __str__(self) -> str:
         return (
-            f"{len(self.needs)} of {self.tally.asked.size} entries asked; standard deviation of "
+            f"{len(self.needs)} of {self.entries} entries asked; standard deviation of "
             f"the outcome {self.deviation[0]:.3g} before and {self.deviation[-1]:.3g} after"
         )
 
 
 def ask_where_it_matters(
-    form: Form,
+    inquiry: Inquiry,
+    personas: Sequence[Persona],
     surface: Surface,
     outcome: Callable[[Surface], Scalar],
     respondent: Respondent,
@@ -129,7 +137,7 @@ def ask_where_it_matters(
     noise: float = 0.1,
     least: float = 0.0,
     **asking: Any,
-) -> Enquiry:
+) -> Refinement:
     """Ask the entries that tell most about an outcome, a few at a time, until calls are spent.
 
     Every round takes the outcome's derivative by all answers, asks the entries at the head of
@@ -137,7 +145,8 @@ def ask_where_it_matters(
     twice.
 
     Args:
-        form: of the surface's personas and knots.
+        inquiry: about the surface's variables.
+        personas: of the surface, in its order.
         surface: what is known of the answers so far, such as by `spread_out`.
         outcome: of a run or a path that reads the surface; differentiable.
         respondent: who answers.
@@ -148,81 +157,96 @@ def ask_where_it_matters(
         asking: options of `ask`: budget, transcript, retries, fallback, progress.
 
     Raises:
-        PersonaError: a form of another shape, fewer calls than one entry takes, or what `ask`
-            raises.
+        PersonaError: an inquiry or personas of another shape, fewer calls than one entry takes, or
+            what `ask` raises.
     """
-    if form.shape != surface.mean.shape[:-1]:
+    shape = (len(personas), *(len(knots) for knots in inquiry.knots.values()))
+    if shape != surface.mean.shape[:-1]:
         raise PersonaError(
-            f"the form has {list(form.shape)} personas and levels, the surface "
+            f"the inquiry has {list(shape)} personas and levels, the surface "
             f"{list(surface.mean.shape[:-1])}"
         )
-    if calls < form.each or rounds < 1:
+    most = calls // inquiry.each
+    if most < 1 or rounds < 1:
         raise PersonaError(
-            f"calls = {calls}, rounds = {rounds}; one entry takes {form.each} calls and there is "
-            "one round at least"
+            f"calls = {calls}, rounds = {rounds}; one entry takes {inquiry.each} calls and there "
+            "is one round at least"
         )
     slope = eqx.filter_jit(
         jax.grad(lambda mean, s: outcome(eqx.tree_at(lambda x: x.mean, s, mean)))
     )
     gradient = np.asarray(slope(surface.mean, surface), np.float64)
-    tally, asked = Tally.none(form), []
-    deviation = [_deviation(surface, gradient)]
-    each = -(-(calls // form.each) // rounds)
-    while len(asked) < calls // form.each:
-        room = min(each, calls // form.each - len(asked))
-        needs = where_to_ask(surface, gradient, noise=noise, asked=tally.asked)[:room]
-        needs = [need for need in needs if need.reduction > least * form.each]
+    asked = np.zeros((len(personas), *map(len, inquiry.outer.values())), bool)
+    found, interviews, deviation = [], [], [_deviation(surface, gradient)]
+    while len(found) < most:
+        room = min(-(-most // rounds), most - len(found))
+        options = {"noise": noise, "along": inquiry.along, "asked": asked}
+        needs = where_to_ask(surface, gradient, **options)[:room]
+        needs = [need for need in needs if need.reduction > least * inquiry.each]
         if not needs:
             break
         entries = [need.entry for need in needs]
-        tally = tally.told(entries, ask(form.questions(entries), respondent, **asking))
-        surface = updated(surface, tally, entries, noise)
-        asked += needs
+        interviews.append(ask(inquiry.questions(personas, entries), respondent, **asking))
+        surface = updated(surface, inquiry, entries, interviews[-1], noise=noise)
+        for persona, knot in entries:
+            asked[(persona, *knot)] = True
+        found += needs
         gradient = np.asarray(slope(surface.mean, surface), np.float64)
         deviation.append(_deviation(surface, gradient))
-    return Enquiry(surface, tally, tuple(asked), tuple(deviation))
+    return Refinement(surface, tuple(interviews), tuple(found), asked.size, tuple(deviation))
 
 
 def updated(
-    surface: Surface, tally: Tally, entries: Sequence[Entry], noise: float, out_of: float = OUT_OF
+    surface: Surface,
+    inquiry: Inquiry,
+    entries: Sequence[Entry],
+    interview: Interview,
+    *,
+    noise: float,
+    out_of: float = OUT_OF,
 ) -> Surface:
     """A surface with the answers of some entries, each weighed against what was known.
 
     Weights are inverse squares: of the surface's spread, and of the answers' error, which is
-    `noise` and what the wordings differ by, divided by their number.
+    `noise` and what the wordings differ by, divided by their number. Levels that one prompt asked
+    along count as answers of their own.
+
+    Args:
+        surface: what was known.
+        inquiry: that was asked.
+        entries: that were asked, by the surface's personas.
+        interview: with the answers to `inquiry.questions(personas, entries)`.
+        noise: see `where_to_ask`.
+        out_of: how many people an answer speaks of; see `log_odds`.
 
     Raises:
-        PersonaError: an entry that was not asked.
+        PersonaError: an interview about other questions.
     """
     mean = np.asarray(surface.mean, np.float64).copy()
     spread = np.asarray(surface.spread, np.float64).copy()
-    odds = _odds(tally, entries, out_of)
-    count = odds.shape[1]
-    apart = odds.var(axis=1, ddof=1) / count if count > 1 else np.zeros_like(odds[:, 0])
+    odds = odds_of(inquiry.read(interview, entries), inquiry.bounds, out_of)
+    odds = odds.reshape(*odds.shape[:-3], inquiry.each, odds.shape[-1])
+    apart = odds.var(axis=-2, ddof=1) / inquiry.each if inquiry.each > 1 else 0.0 * odds[..., 0, :]
+    axis = None if inquiry.along is None else _axis(surface, inquiry.along)
     for (persona, knot), told, error in zip(
-        entries, odds.mean(axis=1), noise**2 + apart, strict=True
+        entries, odds.mean(axis=-2), noise**2 + apart, strict=True
     ):
-        at = (persona, *knot)
-        share = spread[at] ** 2 / (spread[at] ** 2 + error)
-        mean[at] += share * (told - mean[at])
-        spread[at] = np.sqrt((1 - share) * spread[at] ** 2)
+        at: list[Any] = [persona, *knot]
+        if axis is not None:
+            at.insert(axis, slice(None))
+        here = tuple(at)
+        share = spread[here] ** 2 / (spread[here] ** 2 + error)
+        mean[here] += share * (told - mean[here])
+        spread[here] = np.sqrt((1 - share) * spread[here] ** 2)
     tables = (jnp.asarray(mean, jnp.float32), jnp.asarray(spread, jnp.float32))
     return eqx.tree_at(lambda s: (s.mean, s.spread), surface, tables)
 
 
-def _odds(
-    tally: Tally, entries: Sequence[Entry], out_of: float
-) -> Float[np.ndarray, "entry replicate odds"]:
-    values = np.stack([tally.values[(persona, *knot)] for persona, knot in entries])
-    if not np.isfinite(values).all():
-        raise PersonaError("an entry was not asked; ask it before the surface is updated")
-    number = tally.form.number
-    names = tally.form.actions if number is None else (number.name,)
-    bounds = None if number is None else (float(number.within[0]), float(number.within[1]))
-    # Answers have a situation: one of two levels that say the same.
-    twice = Answers({"level": (0.0, 1.0)}, names, np.stack([values, values], axis=1), bounds)
-    odds = log_odds(twice, out_of=out_of)[:, 0]
-    return odds.reshape(len(entries), -1, odds.shape[-1])
+def _axis(surface: Surface, along: str) -> int:
+    """Where the variable stands among the axes of the surface."""
+    if along not in surface.variables:
+        raise PersonaError(unknown("the surface", "variable", [along], surface.variables))
+    return 1 + surface.variables.index(along)
 
 
 def _deviation(surface: Surface, gradient: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from .replies import Respondent
 from .transcripts import ACCEPTED, read_transcript, total_spent
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """What a round of asking would take.
 
@@ -54,6 +54,21 @@ class Plan:
                     f"{name} could come to {amount(wanted)}, over the limit of {amount(limit)}"
                 )
         return tuple(found)
+
+    def __repr__(self) -> str:
+        known = f", {self.known:,} of them answered" if self.known else ""
+        lines = [
+            f"Plan of {self.questions:,} questions{known}; {self.calls:,} to ask",
+            f"  one call each, at the most: {self.once}",
+            f"  all retries, at the most: {self.worst}",
+        ]
+        if self.spent.calls:
+            lines.append(f"  spent before: {self.spent}")
+        if self.budget.calls is self.budget.tokens is self.budget.money is None:
+            lines.append("  budget: none")
+        else:
+            lines.append("  budget: " + ("; ".join(self.short) or "fits, if no call is repeated"))
+        return "\n".join(lines)
 
 
 def plan(

@@ -40,7 +40,7 @@ class Probe:
     detail: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _Bare(Question):
     """A question whose prompt does not say what the answer must look like."""
 

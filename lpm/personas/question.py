@@ -7,6 +7,7 @@ import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from string import Formatter
+from textwrap import shorten
 from typing import Any, SupportsFloat
 
 from ..errors import PersonaError, listing
@@ -17,6 +18,7 @@ _ROLE = (
     "You describe how a group of real people would behave. You do not act for them and you do not "
     "say how they should behave. The people are: "
 )
+_SHOWN = 90  # Characters of a text where a question is printed.
 KEYED = ("model", "persona", "facts", "event", "prompt", "schema", "settings", "repeat")
 
 
@@ -70,7 +72,7 @@ class Settings:
             raise PersonaError(f"most_tokens = {self.most_tokens} must be at least 1")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Question:
     """One question to one persona.
 
@@ -118,6 +120,14 @@ class Question:
         return [{"role": "system", "content": self.system}, {"role": "user", "content": said}]
 
     @property
+    def as_sent(self) -> str:
+        """All that a model gets to read, for people: `print(question.as_sent)`.
+
+        Where a server can hold a model to the schema of the answer, `codebook.schema` goes along.
+        """
+        return "\n\n".join(f"[{each['role']}]\n{each['content']}" for each in self.messages)
+
+    @property
     def told(self) -> dict[str, float]:
         """The numbers of the template as it prints them, which is all that anyone is told.
 
@@ -125,6 +135,17 @@ class Question:
             PersonaError: a format that prints no number, as `{cases:x}`.
         """
         return printed(self.template, self.values)
+
+    def __repr__(self) -> str:
+        asked = shorten(self.filled, _SHOWN, placeholder=" ...")
+        news = (
+            f", after news {shorten(self.event, _SHOWN, placeholder=' ...')!r}"
+            if self.event
+            else ""
+        )
+        again = f", repeat {self.repeat}" if self.repeat else ""
+        answer = listing(self.codebook.names, 4)
+        return f"Question to {self.persona.name!r}: {asked!r}{news}{again}, for {answer}"
 
     def parts(self, model: str) -> dict[str, Any]:
         """All that an answer depends on, as plain JSON values."""
@@ -176,6 +197,18 @@ def fill(template: str, values: Mapping[str, SupportsFloat]) -> str:
         written.append(_number(name, values[name], form or ""))
     if idle := sorted(set(values) - used):
         raise PersonaError(f"values {listing(idle)} stand nowhere in the template")
+    return "".join(written)
+
+
+def insert(template: str, words: Mapping[str, str]) -> str:
+    """`template` with words in place of some of its names; the others stay as they are."""
+    written = []
+    for text, name, form, _ in _pieces(template):
+        written.append(_braced(text))
+        if name is not None and name in words:
+            written.append(_braced(words[name]))
+        elif name is not None:
+            written.append(f"{{{name}:{form}}}" if form else f"{{{name}}}")
     return "".join(written)
 
 
@@ -233,6 +266,10 @@ def _pieces(template: str) -> list[tuple[str, str | None, str | None, str | None
         return list(Formatter().parse(template))
     except ValueError as error:
         raise PersonaError(f"template: {error}; write {{{{ and }}}} for braces") from None
+
+
+def _braced(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _number(name: str, value: object, form: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Protocol, SupportsFloat, runtime_checkable
 import numpy as np
 
 from ..errors import PersonaError, listing, unknown
-from .codebook import Number
+from .codebook import Number, slug
 from .question import Question
 
 # Repeats stand for what the coefficients leave open: the mean, and a standard deviation each way.
@@ -55,10 +55,14 @@ def answer(card: Card, question: Question) -> dict[str, float | int]:
     """
     book = question.codebook
     levels = book.at or ({},)
-    if card.number and book.names == (card.number,):
-        return {card.number: _place(book.numbers[0], _share(card, question, levels[0]))}
-    slugs = [action.replace(" ", "_") for action in card.actions]
-    wanted = {f"{slug}_{k}" for k in range(len(levels)) for slug in slugs}
+    ends = [f"_{k}" for k in range(len(levels))]
+    if not book.at and not any(name.endswith("_0") for name in book.names):
+        ends = [""]  # One situation, which the prompt says.
+    if card.number and book.names == tuple(card.number + end for end in ends):
+        shares = [_share(card, question, level) for level in levels]
+        return {n.name: _place(n, x) for n, x in zip(book.numbers, shares, strict=True)}
+    slugs = [slug(action) for action in card.actions]
+    wanted = {words + end for end in ends for words in slugs}
     if set(book.names) != wanted:
         number = f" or [{card.number}]" if card.number else ""
         raise PersonaError(
@@ -67,9 +71,9 @@ def answer(card: Card, question: Question) -> dict[str, float | int]:
         )
     by_name = {number.name: number for number in book.numbers}
     found: dict[str, float | int] = {}
-    for k, level in enumerate(levels):
+    for end, level in zip(ends, levels, strict=True):
         share = _share(card, question, level)
-        first, second = (by_name[f"{slug}_{k}"] for slug in slugs)
+        first, second = (by_name[words + end] for words in slugs)
         found[second.name] = _place(second, share)
         found[first.name] = second.within[1] - found[second.name]
     return {name: found[name] for name in book.names}

@@ -1,6 +1,7 @@
 """What the gate measures of a panel: whether a small survey mends it where nobody was asked."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,27 @@ def measure(
     }
 
 
-def passes(seen: dict[str, float]) -> bool:
-    """What the gate asks of a teacher that is wrong."""
+@cache
+def alone(share: float) -> float:
+    """Error of a cell that such a survey leaves of a panel that says the same of everybody."""
+    return measure(teachers.right, share, teachers.one_answer)["error of a cell after"]
+
+
+def adds(seen: dict[str, float], share: float) -> bool:
+    """Whether the panel knew anything: at most four fifths of what the survey alone leaves.
+
+    One answer for everybody is far off, so that its bias falls far by the survey alone.
+    """
+    return seen["error of a cell after"] <= 0.8 * alone(share)
+
+
+def passes(seen: dict[str, float], share: float) -> bool:
+    """What the gate asks of a teacher that is wrong, after a survey of a share of the people."""
+    return mends(seen) and adds(seen, share)
+
+
+def mends(seen: dict[str, float]) -> bool:
+    """What any panel is asked that a survey mends, whatever the panel knew."""
     return (
         seen["fall"] >= 0.8
         and 0.8 <= seen["variance ratio"] <= 1.25

@@ -49,7 +49,7 @@ from lpm.personas import (
     surface_of,
 )
 from tests.gates import teachers
-from tests.gates.behaviour import measure, passes, unharmed
+from tests.gates.behaviour import adds, alone, measure, mends, unharmed
 from tests.studies.record import commit
 
 GGUF, URL, MODEL = "LPM_PERSONAS_GGUF", "LPM_PERSONAS_URL", "LPM_PERSONAS_MODEL"
@@ -166,9 +166,7 @@ def judge(
     stay = shares(answers, paraphrases)
     surface, checks = panel(stay, cells), check(stay)
     seen = measure(teachers.right, SHARE, lambda here, told: surface)
-    alone = measure(teachers.right, SHARE, teachers.one_answer)["error of a cell after"]
-    adds = seen["error of a cell after"] <= 0.8 * alone
-    mended = adds and (passes(seen) or unharmed(seen))
+    mended = adds(seen, SHARE) and (mends(seen) or unharmed(seen))
     found = {
         "passed": mended and checks.passed,
         "model": answers.about.name,
@@ -178,7 +176,7 @@ def judge(
             "passed": mended,
             "share of the town": SHARE,
             **seen,
-            "error of a cell after, of one answer for all": alone,
+            "error of a cell after, of one answer for all": alone(SHARE),
         },
         "answers": {"passed": checks.passed, **vars(checks)},
         "failures": dict(answers.failures),

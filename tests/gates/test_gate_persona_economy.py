@@ -37,16 +37,21 @@ class Townspeople:
         cell = int(question.persona.text.rstrip(".").split()[-1])
         knot = teachers.KNOTS["prevalence"].index(question.values["prevalence"])
         stay = round(100 / (1 + np.exp(-self.truth[cell, knot])))
-        return personas.Reply(json.dumps({"a00": 100 - stay, "a01": stay}), "stop")
+        return personas.Reply(json.dumps({"go_out": 100 - stay, "stay": stay}), "stop")
 
 
-def form_of(here):
-    people = tuple(
+STAYING = personas.Inquiry(
+    teachers.KNOTS,
+    ("At a prevalence of {prevalence:.1f}, how many of 100 stay at home?",),
+    ("go out", "stay"),
+)
+
+
+def people_of(here):
+    return tuple(
         personas.Persona(f"cell {i}", f"You are of group {i}.", float(w))
         for i, w in enumerate(here.weight)
     )
-    wording = "At a prevalence of {prevalence:.1f}, how many of 100 stay at home?"
-    return personas.Form(people, teachers.KNOTS, (wording,), ("go out", "stay"))
 
 
 def outcome_of(here):
@@ -70,20 +75,22 @@ def outcome_of(here):
 def errors(seed, teacher):
     here = teachers.town(700 + seed)
     surface = teachers.elicit_few(here, teacher(here))
-    outcome, form = outcome_of(here), form_of(here)
-    true = personas.make_surface(here.truth[..., None], 0.1, teachers.KNOTS, form.actions)
+    outcome, people = outcome_of(here), people_of(here)
+    true = personas.make_surface(here.truth[..., None], 0.1, teachers.KNOTS, STAYING.actions)
     right = float(outcome(true))
-    people = Townspeople(here.truth)
-    guided = personas.ask_where_it_matters(form, surface, outcome, people, calls=CALLS).surface
-    everything = form.entries()
+    respondent = Townspeople(here.truth)
+    guided = personas.ask_where_it_matters(
+        STAYING, people, surface, outcome, respondent, calls=CALLS
+    ).surface
+    everything = STAYING.entries(len(people))
     step = len(everything) / CALLS
     even = [everything[int(i * step + here.rng.random() * step)] for i in range(CALLS)]
     lots = [everything[i] for i in here.rng.permutation(len(everything))[:CALLS]]
     found = [float(outcome(surface)), float(outcome(guided))]
     for entries in (even, lots):
-        told = personas.ask(form.questions(entries), people)
-        tally = personas.Tally.none(form).told(entries, told)
-        found.append(float(outcome(personas.updated(surface, tally, entries, 0.1))))
+        told = personas.ask(STAYING.questions(people, entries), respondent)
+        moved = personas.updated(surface, STAYING, entries, told, noise=0.1)
+        found.append(float(outcome(moved)))
     return np.array(found) / right - 1
 
 
@@ -117,9 +124,9 @@ def anchors():
     return personas.choose_anchors(cells, 12, seed=1), cells
 
 
-def told_of(form, anchors, cells, respondent):
-    """Misfit, and rank correlation of hours with what is kept, of a panel's answers."""
-    answers = form.answers(personas.ask(form.questions(), respondent))
+def told_of(chosen, cells, respondent):
+    """Misfit, and share of steps in which hours rise with what is kept, of a panel's answers."""
+    answers = asked.answers_of(asked.HOURS_BY_SHARE, cells, chosen.cell, respondent)
     surface = personas.surface_of(answers, floor=0.02, out_of=1e4)
     found = personas.elasticities(surface, now=rules.NOW)
     hours = answers.values.mean(axis=(2, 3))[..., 0]
@@ -129,9 +136,8 @@ def told_of(form, anchors, cells, respondent):
 
 def test_hours_of_a_random_model_have_no_elasticity(random_model, anchors, report):
     chosen, cells = anchors
-    form = asked.about_hours(asked.personas_of(cells, chosen.cell))
     for name, respondent in (("rule", rules.Worker()), ("random", random_model)):
-        misfit, rising = told_of(form, chosen, cells, respondent)
+        misfit, rising = told_of(chosen, cells, respondent)
         report(f"{name}: misfit of log hours", misfit)
         report(f"{name}: share of steps in which hours rise with what is kept", rising)
         passes = misfit < 0.1 and rising > 0.8
@@ -140,10 +146,9 @@ def test_hours_of_a_random_model_have_no_elasticity(random_model, anchors, repor
 
 def test_satisfaction_of_a_random_model_is_foretold_by_no_threshold(random_model, anchors, report):
     chosen, cells = anchors
-    form = asked.about_tax(asked.personas_of(cells, chosen.cell))
-    form = personas.Form(form.personas, form.knots, form.wordings[:2], form.actions)
+    inquiry = personas.Inquiry(asked.RATES, asked.ABOUT_TAX[:2], asked.SATISFIED)
     for name, respondent in (("rule", rules.Payer()), ("random", random_model)):
-        answers = form.answers(personas.ask(form.questions(), respondent))
+        answers = asked.answers_of(inquiry, cells, chosen.cell, respondent)
         first, last = (
             personas.Answers(answers.knots, answers.actions, answers.values[:, :, [i]])
             for i in (0, 1)
