@@ -1,5 +1,6 @@
 """A posterior from few runs: concentrate, summarise, emulate, sample."""
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,14 @@ from ..population.seeds import Generator
 from .chance import generator_for
 from .emulator import Emulator, Levels, learn, sample_box
 from .evidence import Evidence, as_key, run_each
+from .nearest import alike, log_volume, nearest_cloud, quadratic_terms
 from .objective import Objective, Points
 
 _DRAWS = 8  # Of the noise for each run; they cost next to nothing.
 # Of the budget: over the prior, nearer and nearer, and at the end.
 _SHARES = (1 / 4, 1 / 10, 1 / 10, 1 / 10, 1 / 10, 0.35)
 _HEAT = 1.2  # Runs are placed by the likelihood to the power of one over this, or less.
+_NARROWER = 0.5  # In log-variance by element, beyond what luck does to the spread of few runs.
 _FOLDS = 4
 _KEPT = 4000  # Draws of the posterior.
 _EDGE = 1e-4
@@ -43,37 +46,53 @@ def infer_ensemble(
     holds the luck of the simulator, the noise of the data and the error of the quadratic. Its
     density at the observed summaries times the prior is sampled.
 
+    Where no parabola follows the data over the priors, as with a short wave that a few percent
+    more transmission moves in time, the emulator is right but tells nothing. A batch is then placed
+    about the runs nearest to the data, if these lie much closer together than where the emulator
+    looks. The emulators after that are of runs nearby, without those of another kind, such as
+    epidemics that died out among others that did not; the last is of all such runs, and is tempered
+    by as much as it is too sure of itself. How often so is in `batches_by_nearest`.
+
     It fails where the scatter of the summaries is far from normal, or changes much within the
-    posterior, as do small outbreaks of which half die out; or where no parabola follows the data
-    over the priors, as with a short wave that a few percent more transmission moves in time. Then
-    the batches never come nearer, the posterior stays as wide as the priors, and a note says so.
+    posterior, as do small outbreaks of which half die out. A posterior that stays as wide as the
+    priors has a note.
 
     Source: Cleary et al. (2021), Journal of Computational Physics 424, for calibrate, emulate,
     sample; Fearnhead & Prangle (2012), Journal of the Royal Statistical Society B 74, for one
     summary per element; Wood (2010), Nature 466, for the synthetic likelihood.
     """
     rng = generator_for(objective.words, "ensemble")
-    size, known = objective.space.size, ~np.isnan(evidence.observed)
-    observed = _scale(evidence.observed[known])
+    search = _Search(evidence.observed, rng, generator_for(objective.words, "ensemble, nearest"))
+    size, observed = objective.space.size, search.observed
     seed = int(rng.integers(2**31))
     first, *others = (int(share * budget) for share in _SHARES)
     levels = qmc.Sobol(size, rng=seed).random(2 ** int(np.ceil(np.log2(first))))[:first]
-    levels, data = _run(objective, evidence, levels, 0, known)
-    sums, cloud = _region(levels, data, observed, rng)
+    levels, data = _run(objective, evidence, levels, 0, search.known)
+    place = search.place(levels, data, np.ones(len(levels), bool))
+    lost = int(place.by_nearest)
     for stage, count in enumerate(others[:-1], 1):
-        more, seen = _run(objective, evidence, _pick(cloud, count, rng), stage, known)
+        picked = _pick(place.cloud, count, rng)
+        more, seen = _run(objective, evidence, picked, stage, search.known)
         levels, data = np.concatenate([levels, more]), np.concatenate([data, seen])
-        near = _near(levels, cloud)
-        sums, cloud = _region(levels[near], data[near], observed, rng)
-    last = _pick(cloud, budget - int(objective.runs), rng)
-    last, seen = _run(objective, evidence, last, len(others), known)
+        place = search.place(levels, data, search.within(levels, data, place))
+        lost += place.by_nearest
+    last = _pick(place.cloud, budget - int(objective.runs), rng)
+    last, seen = _run(objective, evidence, last, len(others), search.known)
+    sums, heat = place.sums, 1.0
+    if lost:
+        last, seen = np.concatenate([levels, last]), np.concatenate([data, seen])
+        sums, last, seen = search.settle(last, seen, place)
+        heat = max(_overconfidence(last, seen), 1.0)
     final = learn(last, seen @ sums)
     near = _near(last, _cloud(final, observed @ sums, _HEAT, rng))
     last, seen = last[near], seen[near]
     final = learn(last, seen @ sums)
-    drawn = sample_box(final.log_density(observed @ sums), size, rng, _KEPT, moves=20)
+    density = final.log_density(observed @ sums)
+    drawn = sample_box(lambda levels: density(levels) / heat, size, rng, _KEPT, moves=20)
     about = {
         "runs_near": int(near.sum()),
+        "batches_by_nearest": lost,
+        "heat": heat,
         "summaries": sums.shape[1],
         "quadratic": final.quadratic,
         "inside_90": _held_out(final, last, seen.mean(axis=1) @ sums, seen @ sums),
@@ -81,6 +100,63 @@ def infer_ensemble(
         "notes": _doubts(drawn),
     }
     return objective.space.quantiles(drawn), about
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Summaries, and where the next runs go.
+
+    Attributes:
+        by_nearest: whether the runs nearest to the data told where, and not the emulator alone.
+    """
+
+    sums: Float[np.ndarray, "datum summary"]
+    cloud: Float[np.ndarray, "drawn element"]
+    by_nearest: bool
+
+
+class _Search:
+    """Chooses places. What the nearest runs need of chance is apart, so as to change no other."""
+
+    def __init__(self, observed: np.ndarray, rng: Generator, nearest: Generator) -> None:
+        self.known = ~np.isnan(observed)
+        self.observed = _scale(observed[self.known])
+        self._rng, self._nearest = rng, nearest
+
+    def place(self, levels: Levels, data: np.ndarray, use: np.ndarray) -> _Place:
+        """By the emulator of the runs in use, or by those nearest where that is much narrower."""
+        sums, cloud = _region(levels[use], data[use], self.observed, self._rng)
+        around = nearest_cloud(levels, data, self.observed, self._nearest)
+        if log_volume(around) >= log_volume(cloud) - _NARROWER * levels.shape[1]:
+            return _Place(sums, cloud, False)
+        local = self.within(levels, data, _Place(sums, around, True))
+        sums, cloud = _region(levels[local], data[local], self.observed, self._rng)
+        narrower = cloud if log_volume(cloud) < log_volume(around) else around
+        return _Place(sums, narrower, True)
+
+    def within(self, levels: Levels, data: np.ndarray, place: _Place) -> np.ndarray:
+        """Runs inside a place; if the nearest told it, but for those of another kind."""
+        near = _near(levels, place.cloud)
+        if not place.by_nearest:
+            return near
+        same = near.copy()
+        same[near] = alike(data[near], self.observed)
+        return same if same.sum() > 3 * quadratic_terms(levels.shape[1]) else near
+
+    def settle(
+        self, levels: Levels, data: np.ndarray, place: _Place
+    ) -> tuple[
+        Float[np.ndarray, "datum summary"],
+        Float[np.ndarray, "near element"],
+        Float[np.ndarray, "near draw datum"],
+    ]:
+        """Summaries by all runs, and those runs that are close enough to tell their law."""
+        near = self.within(levels, data, replace(place, by_nearest=True))
+        levels, data = levels[near], data[near]
+        _, cloud = _region(levels, data, self.observed, self._rng)
+        near = _near(levels, cloud)
+        levels, data = levels[near], data[near]
+        return _region(levels, data, self.observed, self._rng)[0], levels, data
 
 
 def _scale(data: np.ndarray) -> np.ndarray:
