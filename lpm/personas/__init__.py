@@ -57,6 +57,9 @@ Points 1 to 3, answered by rules:
     (1000,)
 """
 
+from typing import TYPE_CHECKING
+
+from ..later import later
 from .anchors import Anchors, choose_anchors
 from .answers import Answers, log_odds
 from .asking import Sofar, ask
@@ -71,7 +74,6 @@ from .headlines import Event
 from .inquiry import Inquiry, personas_of
 from .interview import Fallback, Interview
 from .interviewer import Interviewer
-from .learning import Learnt, learn
 from .legislator import Legislator, Reign, Year, govern
 from .memory import lived_by, remember
 from .needs import Need, Refinement, ask_where_it_matters, updated, where_to_ask
@@ -83,7 +85,6 @@ from .question import Persona, Question, Settings
 from .recorded import Reason, Recorded
 from .replay import Replay
 from .replies import About, Fault, Provenance, Reply, Respondent
-from .residual import Correction, correct
 from .respondents import Http, Local
 from .rule_cards import read_rules
 from .rules import Rules
@@ -91,11 +92,25 @@ from .sheets import Sheet, make_respondent, read_sheet
 from .shifts import Shifts, measure_shifts
 from .spread import Spread, spread_out
 from .surface import Surface, make_surface, shares_of, surface_of
-from .surrogate import Surrogate
 from .survey import Survey, design_effect_of
 from .thresholds import Thresholds, constant_loss, fit_thresholds
 from .transcripts import attempts_frame, read_transcript, total_spent
-from .within import fit_persistence, leaning
+
+# What learns brings the heaviest libraries along, and a run with a panel needs none of it.
+if TYPE_CHECKING:
+    from .learning import Learnt, learn
+    from .residual import Correction, correct
+    from .surrogate import Surrogate
+    from .within import fit_persistence, leaning
+__getattr__, __dir__ = later(
+    __name__,
+    {
+        "learning": ["Learnt", "learn"],
+        "residual": ["Correction", "correct"],
+        "surrogate": ["Surrogate"],
+        "within": ["fit_persistence", "leaning"],
+    },
+)
 
 __all__ = [
     "About",

@@ -1,10 +1,12 @@
-"""Make the transcript and the observables anew: python -m tests.golden.panel.write.
+"""Make the transcript and the observables anew: python -m tests.golden.panel.write [--replay].
 
-It needs `pip install 'lpm[test]'` for the server, and is for a change of results that is meant.
+With `--replay` the answers stay and the observables alone are made anew. Without, it needs
+`pip install 'lpm[test]'` for the server. Both are for a change of results that is meant.
 """
 
 import json
 import platform
+import sys
 from contextlib import chdir
 from dataclasses import replace
 from hashlib import sha256
@@ -61,7 +63,8 @@ def backend() -> str:
     return f"jaxlib {version('jaxlib')} {jax.default_backend()} {platform.machine()} {mark}"
 
 
-def main() -> None:
+def ask() -> lpm.Trajectory:
+    """The run with a real server, which writes the transcript."""
     TRANSCRIPT.unlink(missing_ok=True)
     with (
         TemporaryDirectory() as folder,
@@ -69,13 +72,17 @@ def main() -> None:
         serve_model(write_model(Path("small.gguf"), seed=7)) as address,
     ):
         respondent = personas.Http(MODEL, f"{address}/v1", at_once=1)
-        found = run(personas.Interviewer(respondent, transcript=TRANSCRIPT))
-    record = {
-        "head": found.provenance["panel"]["head"],
-        "backend": backend(),
-        "rounds": found.provenance["panel"]["rounds"],
-        "observed": exact(found),
-    }
+        return run(personas.Interviewer(respondent, transcript=TRANSCRIPT))
+
+
+def main() -> None:
+    if "--replay" in sys.argv[1:]:
+        found = run(personas.Replay(TRANSCRIPT))
+        record = json.loads(OBSERVABLES.read_text(encoding="utf-8"))
+    else:
+        found = ask()
+        record = {name: found.provenance["panel"][name] for name in ("head", "rounds")}
+    record |= {"backend": backend(), "observed": exact(found)}
     OBSERVABLES.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
