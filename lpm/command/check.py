@@ -57,8 +57,9 @@ def check(options: argparse.Namespace, console: Console) -> None:
         f"({need.building:,.0f} while it is built)",
         highlight=False,
     )
+    who = "the device" if devices == 1 else f"each of {devices} devices"
     console.print(
-        f"each of {devices} devices holds about {need.device(agents, 1, devices) / 1e9:,.2f} GB at "
+        f"{who} holds about {need.device(agents, 1, devices) / 1e9:,.2f} GB at "
         f"its peak, each process {need.host(agents) / 1e9:,.2f} GB beside that",
         highlight=False,
     )
