@@ -37,7 +37,8 @@ class Trajectory:
         time: steps done when each row was observed, [row].
         observed: arrays by name, [*lead, row, ...]; `lead` is empty for one run.
         state: final state, or `None` where it was not kept; leaves that are the same in every
-            run have no leading axis.
+            run have no leading axis. On several devices it may have more rows than the population,
+            empty ones at the end that fill the devices evenly.
         faults: first step at which each checked variable was not finite or left its bounds, -1
             for never, [*lead].
         snapshots: whole states by step, as asked for.

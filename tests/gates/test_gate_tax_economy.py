@@ -164,7 +164,7 @@ def survey():
 def as_observed(people, report):
     """Every worker's hours and who works; weighted totals of earnings, hours and tax."""
     today = economy.scenario.params.replace(**economy.TODAY)
-    run = lpm.simulate(economy.scenario, people, key=0, steps=1, params=today)
+    run = lpm.simulate(economy.scenario, people, key=0, steps=1, params=today, devices=1)
     columns = {n: np.asarray(people[n], np.float64) for n in people.columns}
     earned, hours = columns["earnings"], columns["hours"] * columns["weeks"]
     income = np.asarray(run.state.income, np.float64)
@@ -218,7 +218,7 @@ def test_a6_the_error_of_the_flat_rate_is_its_spread_over_samples(report):
     samples, size = 160, 5_000
     params = UNTAXED.params.replace(rates=[0.3], thresholds=[], elasticity=0.4, **ALL_BACK)
     people = working(np.exp(0.7 * draws(4).standard_normal(samples * size)))
-    state = lpm.simulate(UNTAXED, people, key=0, steps=1, params=params).state
+    state = lpm.simulate(UNTAXED, people, key=0, steps=1, params=params, devices=1).state
     incomes = np.asarray(state.income, np.float64).reshape(samples, size)
     found = [sample_linear_rate(each, 0.4) for each in incomes]
     spread = float(np.std([x.value for x in found], ddof=1))
