@@ -86,12 +86,13 @@ from .recorded import Reason, Recorded
 from .replay import Replay
 from .replies import About, Fault, Provenance, Reply, Respondent
 from .respondents import Http, Local
+from .response import shares_of
 from .rule_cards import read_rules
 from .rules import Rules
 from .sheets import Sheet, make_respondent, read_sheet
 from .shifts import Shifts, measure_shifts
 from .spread import Spread, spread_out
-from .surface import Surface, make_surface, shares_of, surface_of
+from .surface import Surface, make_surface, surface_of
 from .survey import Survey, design_effect_of
 from .thresholds import Thresholds, constant_loss, fit_thresholds
 from .transcripts import attempts_frame, read_transcript, total_spent

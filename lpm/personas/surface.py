@@ -4,21 +4,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ..axes import Array, Int, Number, Scalar
-from ..errors import PersonaError, listing, unknown
+from ..axes import Array, Number, Scalar
+from ..errors import PersonaError, listing
 from .answers import OUT_OF, Answers, log_odds
 from .curves import Curve, straight
+from .response import AbstractResponse
 
 FLOOR = 0.1
 
 
 @final
-class Surface(eqx.Module):
+class Surface(AbstractResponse):
     """Answers over the knots of a situation: mean and spread on the log-odds scale.
 
     A pytree that stands in a `State` as an operand. A step reads it at the situation of that step,
@@ -62,6 +62,10 @@ class Surface(eqx.Module):
         """How many personas (or cells) there are."""
         return self.mean.shape[0]
 
+    def asked_for(self) -> tuple[tuple[str, ...], tuple[float, float] | None]:
+        """Names of the actions, or of the number; and bounds of the number, `None` for actions."""
+        return self.actions, self.bounds
+
     def odds(self, **situation: Number) -> Float[Array, "persona odds"]:
         """Log-odds of every persona in one situation: a number for each variable.
 
@@ -77,39 +81,6 @@ class Surface(eqx.Module):
             PersonaError: a variable that is missing or unknown.
         """
         return self._read(self.spread, situation)
-
-    def shares(self, **situation: Number) -> Float[Array, "persona action"]:
-        """Share of each persona that takes each action.
-
-        Raises:
-            PersonaError: a variable that is missing or unknown, or a question for a number.
-        """
-        if self.bounds is not None:
-            raise PersonaError(f"{self.actions[0]!r} is a number, not a choice; ask for `number`")
-        return shares_of(self.odds(**situation))
-
-    def number(self, **situation: Number) -> Float[Array, " persona"]:
-        """The number that each persona gives.
-
-        Raises:
-            PersonaError: a variable that is missing or unknown, or a question for a choice.
-        """
-        if self.bounds is None:
-            raise PersonaError(f"{listing(self.actions)} are a choice; ask for `shares`")
-        low, high = self.bounds
-        return low + (high - low) * jax.nn.sigmoid(self.odds(**situation)[:, 0])
-
-    def share(
-        self, action: str, cell: Int[Array, " agent"], **situation: Number
-    ) -> Float[Array, " agent"]:
-        """Probability of one action for each agent, by its cell.
-
-        Raises:
-            PersonaError: no such action, or a variable that is missing or unknown.
-        """
-        if action not in self.actions:
-            raise PersonaError(unknown("the surface", "action", [action], self.actions))
-        return self.shares(**situation)[:, self.actions.index(action)][cell]
 
     def outside(self, **situation: Number) -> Scalar:
         """1 where a variable lies beyond the levels that were asked about, else 0.
@@ -166,12 +137,6 @@ class Surface(eqx.Module):
                 f"{listing(situation)}"
             )
         return [jnp.asarray(situation[name], jnp.float32) for name in self.variables]
-
-
-def shares_of(odds: Float[Array, "*lead odds"]) -> Float[Array, "*lead action"]:
-    """Shares of all actions from the log-odds of all but the first."""
-    first = jnp.zeros((*odds.shape[:-1], 1), odds.dtype)
-    return jax.nn.softmax(jnp.concatenate([first, odds], axis=-1), axis=-1)
 
 
 def surface_of(

@@ -8,15 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ..axes import Array, Int, Number, Scalar
-from ..errors import PersonaError, unknown
+from ..axes import Array, Number, Scalar
 from .curves import monotone
 from .net import Net, inputs_of
-from .surface import Surface, shares_of
+from .response import AbstractResponse
+from .surface import Surface
 
 
 @final
-class Surrogate(eqx.Module):
+class Surrogate(AbstractResponse):
     """An ensemble of networks fitted to a panel, which is read as a `Surface` is.
 
     Log-odds are what all personas say at a situation (a curve through its knots), what the networks
@@ -50,6 +50,10 @@ class Surrogate(eqx.Module):
         """How many cells there are."""
         return self.base.personas
 
+    def asked_for(self) -> tuple[tuple[str, ...], tuple[float, float] | None]:
+        """Names of the actions, or of the number; and bounds of the number, `None` for actions."""
+        return self.base.asked_for()
+
     def odds(self, **situation: Number) -> Float[Array, "persona odds"]:
         """Log-odds of every cell in one situation: a number for each variable.
 
@@ -72,41 +76,6 @@ class Surrogate(eqx.Module):
         apart = jnp.var(self._members(situation), axis=0, ddof=1)
         more = jnp.maximum(apart - self.agreed[None], 0.0) * (1 - self.asked[:, None])
         return jnp.sqrt(known**2 + more)
-
-    def shares(self, **situation: Number) -> Float[Array, "persona action"]:
-        """Share of each cell that takes each action.
-
-        Raises:
-            PersonaError: a variable that is missing or unknown, or a question for a number.
-        """
-        if self.base.bounds is not None:
-            name = self.base.actions[0]
-            raise PersonaError(f"{name!r} is a number, not a choice; ask for `number`")
-        return shares_of(self.odds(**situation))
-
-    def number(self, **situation: Number) -> Float[Array, " persona"]:
-        """The number that each cell gives.
-
-        Raises:
-            PersonaError: a variable that is missing or unknown, or a question for a choice.
-        """
-        if self.base.bounds is None:
-            raise PersonaError(f"{list(self.base.actions)} are a choice; ask for `shares`")
-        low, high = self.base.bounds
-        return low + (high - low) * jax.nn.sigmoid(self.odds(**situation)[:, 0])
-
-    def share(
-        self, action: str, cell: Int[Array, " agent"], **situation: Number
-    ) -> Float[Array, " agent"]:
-        """Probability of one action for each agent, by its cell.
-
-        Raises:
-            PersonaError: no such action, or a variable that is missing or unknown.
-        """
-        actions = self.base.actions
-        if action not in actions:
-            raise PersonaError(unknown("the surrogate", "action", [action], actions))
-        return self.shares(**situation)[:, actions.index(action)][cell]
 
     def outside(self, **situation: Number) -> Scalar:
         """1 where a variable lies beyond the levels that were asked about, else 0.
