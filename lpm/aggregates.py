@@ -35,6 +35,9 @@ def count(
     if jnp.issubdtype(x.dtype, jnp.floating):
         return _exact_sum(0, x, None)
     whole = jnp.sum(x, dtype=jnp.int32).astype(jnp.float32)
+    largest = 1 if x.dtype == jnp.bool_ else max(-jnp.iinfo(x.dtype).min, jnp.iinfo(x.dtype).max)
+    if largest * x.size < _LIMIT:
+        return whole
     plain = jnp.sum(x, dtype=jnp.float32)
     return jnp.where(jnp.abs(plain) < _LIMIT, whole, plain)
 
@@ -51,7 +54,7 @@ def share(
         >>> float(share(jnp.array([1.0, 0.0, 0.0]), jnp.array([True, True, False])))
         0.5
     """
-    people = count(jnp.ones_like(x, jnp.int32), where)
+    people = x.size if where is None else count(where)
     return count(x, where) / jnp.maximum(people, 1)
 
 

@@ -90,7 +90,7 @@ def infections(
         >>> infected = infections(draw, state.susceptible, [(state.home, 0.2, state.infectious)])
     """
     _check(contacts)
-    chance = -jnp.expm1(-_total(contacts, draw))
+    chance = _chance(contacts, draw)
     if chance.shape != susceptible.shape:
         raise ScenarioError(
             f"susceptible has shape {susceptible.shape}, but the networks cover {chance.shape}"
@@ -126,6 +126,16 @@ def _trace(draw: Draw, infected: Array, contacts: Sequence[Contact], size: int) 
     return Transmissions(infected=agents, infector=infector, layer=layer, num_lost=lost)
 
 
+def _chance(contacts: Sequence[Contact], draw: Draw) -> Float[Array, " agent"]:
+    """Chance of each agent to be infected, were it susceptible."""
+    network, rate, infectious = contacts[0]
+    if len(contacts) > 1 or not isinstance(network, Mixing) or jnp.ndim(rate):
+        return -jnp.expm1(-_total(contacts, draw))
+    # One number a class: an exponential for each agent would take most of the step.
+    reached = draw.shared(network.by_class(infectious))
+    return network.spread(-jnp.expm1(-jnp.multiply(rate, reached)))
+
+
 def _total(contacts: Sequence[Contact], draw: Draw | None = None) -> Float[Array, " agent"]:
     """Sum of hazards; what comes through random mixing is marked as shared."""
     total = _layer_hazard(contacts[0], draw)
@@ -136,10 +146,9 @@ def _total(contacts: Sequence[Contact], draw: Draw | None = None) -> Float[Array
 
 def _layer_hazard(contact: Contact, draw: Draw | None = None) -> Float[Array, " agent"]:
     network, rate, infectious = contact
-    reached = network.sum(infectious)
-    if draw is not None and isinstance(network, Mixing):
-        reached = draw.shared(reached)
-    return jnp.multiply(rate, reached)
+    if draw is None or not isinstance(network, Mixing):
+        return jnp.multiply(rate, network.sum(infectious))
+    return jnp.multiply(rate, network.spread(draw.shared(network.by_class(infectious))))
 
 
 def _check(contacts: Sequence[object]) -> None:

@@ -271,6 +271,8 @@ def advance(
         # it: 26 bytes an agent in the epidemic, and reading them takes longer than computing them.
         held, i = jax.lax.optimization_barrier((fixed, i))
         moving, _, faults = one(t + i, moving, held, params, key, faults)
+        # Else XLA works out the step again, coins and all, inside each sum over the agents.
+        moving = jax.lax.optimization_barrier(moving)
         now = t + i + 1
 
         def write(buffer: Any) -> Any:

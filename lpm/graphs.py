@@ -279,7 +279,7 @@ def _drawn(population: People, size: int, num_ties: int, draw: Draw) -> Graph:
 
     _, far = jax.lax.scan(take_for_hubs, target, length=widest - width)
     neighbours, extra = (jnp.where(row < 0, capacity, row).T for row in (near, far))
-    return from_rows(neighbours, extra, owner)
+    return from_rows(neighbours, extra, owner, mutual=True)
 
 
 def _bounds(size: int, num_ties: int) -> tuple[int, int, int]:

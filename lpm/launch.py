@@ -19,7 +19,7 @@ from .draw import Draw
 from .engine import FIXED, MOVING, Plan, agent_leaves, find_roles, list_checks
 from .errors import ScenarioError, SimulationError
 from .interviews import answered_roles
-from .networks import Groups
+from .networks import Graph, Groups
 from .params import Params
 from .population import Population
 from .processes import several
@@ -210,7 +210,7 @@ def start_scored(
     if plan.mesh is None or is_traced(state):
         return plan, state, drawn
     if ("split", signature) not in population.compiled:
-        split = split_groups(plan, plan.mesh, state)
+        split = split_networks(plan, plan.mesh, state)
         population.compiled["split", signature] = jax.tree.structure(split)
     treedef = population.compiled["split", signature]
     state = jax.tree.unflatten(treedef, jax.tree.leaves(state))
@@ -241,10 +241,11 @@ def _shardings(plan: Plan) -> Any:
     return jax.tree.unflatten(plan.treedef, leaves), whole
 
 
-def split_groups(plan: Plan, mesh: Mesh, state: State) -> State:
-    """The state with groups that no process changes summed where their members lie, if they can.
+def split_networks(plan: Plan, mesh: Mesh, state: State) -> State:
+    """The state with networks summed as suits agents that are split over devices.
 
-    Groups that depend on the run's key stay as they are: their layout would be another each time.
+    Groups that no process changes are summed where their members lie, if they follow each other;
+    in graphs everybody asks his neighbours. Groups that depend on the run's key stay as they are: their layout would be another each time.
     """
     roles = jax.tree.unflatten(plan.treedef, list(zip(plan.roles, plan.lanes, strict=True)))
     changes = {}
@@ -252,6 +253,8 @@ def split_groups(plan: Plan, mesh: Mesh, state: State) -> State:
         network, role = getattr(state, name), getattr(roles, name)
         if isinstance(network, Groups) and role.member_of == (FIXED, False):
             changes[name] = network.split(mesh)
+        elif isinstance(network, Graph):
+            changes[name] = network.over_devices()
     if not changes:
         return state
     # Not `replace`, whose checks know nothing of an ensemble's lanes.

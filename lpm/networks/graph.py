@@ -11,7 +11,7 @@ from ..errors import ScenarioError
 from .base import Pairwise, host_ids, read
 from .choosing import choose_column, choose_member
 from .layout import lay_out, once_each
-from .ties import AbstractTies, count_rows, row_sum, row_sum_via
+from .ties import AbstractTies, add_far, count_neighbours, count_ties, row_sum, row_sum_via
 
 
 class Graph(AbstractTies):
@@ -37,6 +37,8 @@ class Graph(AbstractTies):
         total: number of neighbours of each agent, or their total weight.
         weight: weight of each tie in `neighbours`, or None.
         extra_weight: weight of each tie in `extra`, or None.
+        mutual: every tie is known to be stored from both ends and in one device's memory, so that
+            a sum may also go from the few that count to their neighbours.
     """
 
     neighbours: Int[Array, "agent column"]
@@ -45,6 +47,7 @@ class Graph(AbstractTies):
     total: Float[Array, " agent"]
     weight: Float[Array, "agent column"] | None
     extra_weight: Float[Array, "row extra_column"] | None
+    mutual: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class Graph(AbstractTies):
         self.weight = None if layout.weight is None else jnp.asarray(layout.weight)
         far = layout.extra_weight
         self.extra_weight = None if far is None else jnp.asarray(far)
+        self.mutual = not directed
 
     @property
     def num_agents(self) -> int:
@@ -97,11 +101,11 @@ class Graph(AbstractTies):
         if via is not None:
             return self.sum_via(via, x, None)
         if self.weight is None:
-            near, far = count_rows(x, self.neighbours), count_rows(x, self.extra)
-        else:
-            near = row_sum(x, self.neighbours, self.weight)
-            far = row_sum(x, self.extra, self.extra_weight)
-        return self._gather(near, far)
+            rows = (self.neighbours, self.extra, self.owner)
+            return count_ties(x, rows) if self.mutual else count_neighbours(x, rows)
+        near = row_sum(x, self.neighbours, self.weight)
+        far = row_sum(x, self.extra, self.extra_weight)
+        return add_far(near, far, self.owner)
 
     def sum_via(
         self, via: Pairwise, x: Float[Array, " agent"], where: Bool[Array, " agent"] | None
@@ -111,7 +115,8 @@ class Graph(AbstractTies):
         if not self.owner.shape[0]:
             return near
         mine = x[self.owner]
-        return self._gather(near, row_sum_via(via, mine, x, self.extra, self.extra_weight, where))
+        far = row_sum_via(via, mine, x, self.extra, self.extra_weight, where)
+        return add_far(near, far, self.owner)
 
     def degree(self, where: Bool[Array, " agent"] | None = None) -> Float[Array, " agent"]:
         """Number of neighbours, or of those in `where`; with weights, their total weight."""
@@ -127,7 +132,7 @@ class Graph(AbstractTies):
         if self.weight is not None:
             pull = pull * self.weight[agents]
         far = row_sum(x, self.extra, self.extra_weight)
-        further = read(self._gather(jnp.zeros_like(x), far), agents)
+        further = read(add_far(jnp.zeros_like(x), far, self.owner), agents)
         uniform = [read(draw.uniform("agent"), agents) for _ in range(3)]
         column = choose_column(uniform[0], jnp.concatenate([pull, further[:, None]], axis=1))
         is_far = column == rows.shape[1]
@@ -175,25 +180,29 @@ class Graph(AbstractTies):
             is_leaf=lambda x: x is None,
         )
 
-    def _gather(self, near: Array, far: Array) -> Array:
-        if not self.owner.shape[0]:
-            return near
-        return near + jax.ops.segment_sum(far, self.owner, self.num_agents, indices_are_sorted=True)
+    def over_devices(self) -> "Graph":
+        """The same ties where agents are split over devices: each asks its neighbours."""
+        nobody = np.zeros(0, np.int32)
+        weight = None if self.weight is None else np.zeros(0)
+        like = Graph(nobody, nobody, num_agents=1, directed=True, weight=weight)
+        return jax.tree.unflatten(jax.tree.structure(like), jax.tree.leaves(self))
 
 
 def from_rows(
     neighbours: Int[Array, "agent column"],
     extra: Int[Array, "row extra_column"],
     owner: Int[Array, " row"],
+    *,
+    mutual: bool = False,
 ) -> Graph:
     """A graph from rows as Graph stores them, all of which may be traced.
 
     The caller answers for the rows: nobody beside himself, nobody twice, owners in order and
-    `num_agents` for rows that nobody owns.
+    `num_agents` for rows that nobody owns; and, if `mutual`, each tie from both ends.
     """
     num_agents = neighbours.shape[0]
     nobody = np.zeros(0, np.int32)
-    empty = Graph(nobody, nobody, num_agents=num_agents)
+    empty = Graph(nobody, nobody, num_agents=num_agents, directed=not mutual)
     near = jnp.sum(neighbours < num_agents, axis=1, dtype=jnp.int32)
     far = jnp.sum(extra < num_agents, axis=1, dtype=jnp.int32)
     total = (near + jax.ops.segment_sum(far, owner, num_agents)).astype(jnp.float32)

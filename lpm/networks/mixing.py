@@ -82,13 +82,21 @@ class Mixing(AbstractNetwork):
 
     def sum(self, x: Float[Array, " agent"] | Bool[Array, " agent"]) -> Float[Array, " agent"]:
         """Expected sum of `x` over an agent's contacts in one step."""
-        return read(self._meet(self._means(x)), self.class_of)
+        return self.spread(self.by_class(x))
+
+    def by_class(self, x: Float[Array, " agent"] | Bool[Array, " agent"]) -> Float[Array, " class"]:
+        """`sum` for one agent of each class."""
+        return self._meet(self._means(x))
+
+    def spread(self, y: Float[Array, " class"]) -> Float[Array, " agent"]:
+        """The value of each agent's class; 0 for who is in none."""
+        return read(y, self.class_of)
 
     def degree(self, where: Bool[Array, " agent"] | None = None) -> Float[Array, " agent"]:
         """Contacts per step, or those with people in `where`."""
         if where is not None:
             return self.sum(where)
-        return read(self._meet((self.people > 0).astype(jnp.float32)), self.class_of)
+        return self.spread(self._meet((self.people > 0).astype(jnp.float32)))
 
     def choose(
         self, draw: Draw, agents: Int[Array, " event"], x: Float[Array, " agent"]

@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Callable
+from typing import TypeAlias
 
 import jax
 import jax.custom_batching
@@ -10,7 +11,13 @@ import jax.numpy as jnp
 from ..axes import Array, Bool, Float, Int
 from ..errors import ScenarioError
 from .base import AbstractNetwork, Pairwise, read
+from .frontier import count_from_few, few, pack
 
+Rows: TypeAlias = tuple[
+    Int[Array, "agent column"], Int[Array, "row extra_column"], Int[Array, " row"]
+]
+
+_PUSH_FROM = 2**14  # Below, asking everybody takes microseconds.
 # From here on the table of values outgrows a core's cache, and reading bits instead pays.
 _PACK_FROM = 2**17
 _MANY_RUNS = 16  # From here on reading them side by side is worth turning the table.
@@ -38,7 +45,20 @@ def count_rows(x: Float[Array, " agent"], index: Int[Array, "row column"]) -> Fl
 def _count_rows_plain(x: Array, index: Array) -> Array:
     if x.shape[0] < _PACK_FROM:
         return _side_by_side(x, index)
+    return _packed(x, index)
+
+
+@jax.custom_batching.custom_vmap
+def _packed(x: Array, index: Array) -> Array:
     return jax.lax.cond(_binary(x), _bit_sum, row_sum, x, index)
+
+
+@_packed.def_vmap
+def _packed_runs(_: int, batched: list[bool], x: Array, index: Array) -> tuple[Array, bool]:
+    # One answer for all runs: a condition of each its own would work out both ways for all.
+    axes = [0 if flag else None for flag in batched]
+    bits, floats = (jax.vmap(way, in_axes=axes) for way in (_bit_sum, row_sum))
+    return jax.lax.cond(_binary(x), bits, floats, x, index), True
 
 
 def _binary(x: Array) -> Bool[Array, ""]:
@@ -74,8 +94,7 @@ def _over_runs(runs: int, batched: list[bool], x: Array, index: Array) -> tuple[
 
 
 def _bit_sum(x: Array, index: Array) -> Array:
-    bits = jnp.pad(x > 0, (0, -x.shape[0] % 32)).reshape(-1, 32).astype(jnp.uint32)
-    words = jnp.sum(bits << jnp.arange(32, dtype=jnp.uint32)[None], axis=1, dtype=jnp.uint32)
+    words = pack(x > 0)
     total = jnp.zeros(index.shape[0], jnp.uint8)
     for column in range(index.shape[1]):
         word, bit = index[:, column] >> 5, (index[:, column] & 31).astype(jnp.uint32)
@@ -90,6 +109,58 @@ _count_rows = jax.custom_jvp(_count_rows_plain)
 def _count_rows_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     (x, index), (tangent, _) = primals, tangents
     return _count_rows(x, index), row_sum(tangent, index)
+
+
+def add_far(near: Array, far: Array, owner: Int[Array, " row"]) -> Float[Array, " agent"]:
+    """Sums over first rows, and those over further rows added to their owners'."""
+    if not owner.shape[0]:
+        return near
+    return near + jax.ops.segment_sum(far, owner, near.shape[0], indices_are_sorted=True)
+
+
+def count_neighbours(x: Float[Array, " agent"], rows: Rows) -> Float[Array, " agent"]:
+    """Sum of `x` over each agent's neighbours: everybody asks his own."""
+    near, extra, owner = rows
+    return add_far(count_rows(x, near), count_rows(x, extra), owner)
+
+
+def count_ties(x: Float[Array, " agent"], rows: Rows) -> Float[Array, " agent"]:
+    """As `count_neighbours`, of ties stored from both ends, and the same to the last bit.
+
+    Where few are 1 and all others 0, those few add themselves to their neighbours.
+    """
+    if x.shape[0] < _PUSH_FROM or not few(x.shape[0]):
+        return count_neighbours(x, rows)
+    return _count_ties(x, rows)
+
+
+@jax.custom_jvp
+def _count_ties(x: Array, rows: Rows) -> Array:
+    return _either_way(x, *rows)
+
+
+@_count_ties.defjvp
+def _count_ties_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+    (x, (near, extra, owner)), (tangent, _) = primals, tangents
+    pulled = add_far(row_sum(tangent, near), row_sum(tangent, extra), owner)
+    return _count_ties(x, (near, extra, owner)), pulled
+
+
+@jax.custom_batching.custom_vmap
+def _either_way(x: Array, near: Array, extra: Array, owner: Array) -> Array:
+    def push() -> Array:
+        return count_from_few(x > 0, near, extra, owner).astype(x.dtype)
+
+    sparse = _binary(x) & (jnp.sum(x > 0, dtype=jnp.int32) <= few(x.shape[0]))
+    return jax.lax.cond(sparse, push, lambda: count_neighbours(x, (near, extra, owner)))
+
+
+@_either_way.def_vmap
+def _either_way_runs(
+    _: int, batched: list[bool], x: Array, *rows: Array
+) -> tuple[Float[Array, "run agent"], bool]:
+    axes = [0 if flag else None for flag in batched]
+    return jax.vmap(lambda x, *rows: count_neighbours(x, rows), in_axes=axes)(x, *rows), True
 
 
 def row_sum_via(

@@ -117,7 +117,7 @@ def _write(population: Population, networks: dict[str, Any], folder: Path) -> No
 def _pack(name: str, network: Any) -> tuple[str, dict[str, np.ndarray]]:
     """Kind of a network and its arrays by name."""
     if isinstance(network, Graph):
-        names = ("neighbours", "extra", "owner", "weight", "extra_weight")
+        names = ("neighbours", "extra", "owner", "weight", "extra_weight", "mutual")
     elif isinstance(network, Lattice):
         names = ("neighbours",)
     else:
@@ -137,7 +137,7 @@ def _unpack(path: Path, kind: str) -> Graph | Lattice:
         if kind == "Lattice":
             return Lattice(arrays["neighbours"])
         rows = [jnp.asarray(arrays[name]) for name in ("neighbours", "extra", "owner")]
-        graph = from_rows(*rows)
+        graph = from_rows(*rows, mutual=bool(arrays.get("mutual", False)))
     except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
         raise DataError(f"{path} cannot be read as the ties of a {kind}: {error}") from error
     if "weight" not in arrays:
