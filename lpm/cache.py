@@ -1,5 +1,6 @@
-"""Compiled programs kept on disk, so that a second start of Python need not compile again."""
+"""Compiled programs: kept on disk for a next start of Python, forgotten where they are too many."""
 
+import gc
 import hashlib
 import os
 import platform
@@ -13,6 +14,7 @@ VARIABLE = "LPM_CACHE"
 _OFF = ("0", "off", "no", "false")
 _FROM = 0.1  # Seconds of compiling from which a program is worth a file.
 _MOST = 2**30  # Bytes on disk at which the oldest programs go.
+_MAPS = 0.75  # Share of the mappings that Linux allows a process at which compiled programs go.
 _chosen: dict[str, Path | None] = {}  # What holds for this process, once something does.
 
 
@@ -37,6 +39,27 @@ def keep_compiled(folder: str | os.PathLike[str] | bool | None = None) -> Path |
         target = None if folder is False else Path(folder).expanduser()
     _chosen["folder"] = _settle(target, asked=True)
     return _chosen["folder"]
+
+
+def forget_if_full(share: float = _MAPS) -> bool:
+    """Forget all compiled programs of this process if it is near its limit of memory mappings.
+
+    Each program keeps some tens of mappings; at the limit (65,530 unless the system says otherwise)
+    the compiler takes the process down with it. What is forgotten is compiled again when needed.
+    Where the system does not tell, nothing is forgotten.
+    """
+    try:
+        with open("/proc/sys/vm/max_map_count", encoding="ascii") as file:
+            limit = int(file.read())
+        with open("/proc/self/maps", "rb") as maps:
+            used = sum(1 for _ in maps)
+    except (OSError, ValueError):
+        return False
+    if used <= share * limit:
+        return False
+    jax.clear_caches()
+    gc.collect()
+    return True
 
 
 def user_folder() -> Path | None:

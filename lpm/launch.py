@@ -14,6 +14,7 @@ from jax.extend import core as jex
 from jax.sharding import Mesh
 
 from .axes import AGENT, hints, is_traced
+from .cache import forget_if_full
 from .devices import along_agents, everywhere, spread
 from .draw import Draw
 from .engine import FIXED, MOVING, Plan, agent_leaves, find_roles, list_checks
@@ -201,6 +202,8 @@ def start_scored(
         arrays = jax.lax.optimization_barrier(arrays)
     signature = ("start", scenario.init, plan, jax.tree.structure(params))
     if signature not in population.compiled:
+        if not is_traced((params, key)):
+            forget_if_full()
         population.compiled[signature] = _prepare(scenario, population, plan, params, key, arrays)
     plan, begin = population.compiled[signature]
     shapes = jax.eval_shape(begin, arrays, params, key)
@@ -244,8 +247,9 @@ def _shardings(plan: Plan) -> Any:
 def split_networks(plan: Plan, mesh: Mesh, state: State) -> State:
     """The state with networks summed as suits agents that are split over devices.
 
-    Groups that no process changes are summed where their members lie, if they follow each other;
-    in graphs everybody asks his neighbours. Groups that depend on the run's key stay as they are: their layout would be another each time.
+    Groups that no process changes are summed where their members lie, if they follow each other.
+    Those that depend on the run's key stay as they are: their layout would be another each time.
+    In graphs everybody asks his neighbours.
     """
     roles = jax.tree.unflatten(plan.treedef, list(zip(plan.roles, plan.lanes, strict=True)))
     changes = {}

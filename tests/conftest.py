@@ -6,12 +6,14 @@ The device count is set before anything touches a JAX backend, which is why it s
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import jax
 import pytest
 from hypothesis import settings
 
 import lpm
+from lpm.cache import forget_if_full
 
 # Nothing of the suite goes to the user's folders; `JAX_COMPILATION_CACHE_DIR` still holds.
 os.environ.setdefault("LPM_CACHE", "off")
@@ -24,6 +26,13 @@ settings.register_profile(
     "lpm", deadline=None, max_examples=25, derandomize=bool(os.environ.get("CI")), print_blob=True
 )
 settings.load_profile("lpm")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def room_for_programs() -> Iterator[None]:
+    """Between files, forget compiled programs early: a file alone may need many."""
+    yield
+    forget_if_full(share=0.3)
 
 
 @pytest.fixture(scope="session")

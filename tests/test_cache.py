@@ -12,6 +12,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 import lpm
 from lpm import cache
+from scenarios import sir
 from tests.plain import decay
 
 _SCRIPT = """
@@ -143,6 +144,28 @@ def test_the_oldest_programs_go_where_there_are_too_many(settings, tmp_path):
     settings.setattr(cache, "_MOST", 500)
     cache.keep_compiled(tmp_path)
     assert sorted(path.name for path in folder.iterdir()) == ["0-cache", "1-cache"]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="the system does not tell")
+def test_programs_are_forgotten_before_the_process_runs_out_of_mappings(monkeypatch):
+    def mappings():
+        with open("/proc/self/maps", "rb") as maps:
+            return sum(1 for _ in maps)
+
+    def run(size):
+        return lpm.simulate(sir.scenario, lpm.Population.toy(size), key=1, steps=3, progress=False)
+
+    first = run(301).observed
+    before = mappings()
+    assert not cache.forget_if_full(0.9)
+    assert cache.forget_if_full(0.0)
+    assert mappings() < before - 50
+    # A process at its limit forgets by itself, before a new program, and runs on as it did.
+    asked = []
+    monkeypatch.setattr("lpm.launch.forget_if_full", lambda: asked.append(cache.forget_if_full(0.0)))
+    again = run(301).observed
+    assert asked == [True]
+    assert all((again[name] == first[name]).all() for name in first)
 
 
 def test_the_door_lists_and_refuses_names():
