@@ -162,7 +162,9 @@ def test_programs_are_forgotten_before_the_process_runs_out_of_mappings(monkeypa
     assert mappings() < before - 50
     # A process at its limit forgets by itself, before a new program, and runs on as it did.
     asked = []
-    monkeypatch.setattr("lpm.launch.forget_if_full", lambda: asked.append(cache.forget_if_full(0.0)))
+    monkeypatch.setattr(
+        "lpm.launch.forget_if_full", lambda: asked.append(cache.forget_if_full(0.0))
+    )
     again = run(301).observed
     assert asked == [True]
     assert all((again[name] == first[name]).all() for name in first)

@@ -1,7 +1,7 @@
 """Sums over rows of neighbours: what Graph and Lattice share."""
 
 import abc
-from collections.abc import Callable
+import functools
 from typing import TypeAlias
 
 import jax
@@ -78,19 +78,52 @@ def _over_runs(runs: int, batched: list[bool], x: Array, index: Array) -> tuple[
         return jax.vmap(row_sum, in_axes=axes)(x, index), True
     number = x.shape[1]
     index = jnp.where((index >= 0) & (index < number), index, number)
+    return jax.lax.cond(_binary(x), _bits_of_runs, _floats_of_runs, x, index), True
 
-    def read_as(dtype: jnp.dtype) -> Callable[[Array], Array]:
-        def total_of(x: Array) -> Array:
-            table = jnp.pad(x.T.astype(dtype), ((0, 1), (0, 0)))  # the last row is nobody's
-            total = jnp.zeros((index.shape[0], runs), dtype)
-            for column in range(index.shape[1]):
-                total = total + table.at[index[:, column]].get(mode="promise_in_bounds")
-            return total.T.astype(x.dtype)
 
-        return total_of
+def _floats_of_runs(x: Float[Array, "run agent"], index: Array) -> Float[Array, "run row"]:
+    table = jnp.pad(x.T, ((0, 1), (0, 0)))  # the last row is nobody's
+    total = jnp.zeros((index.shape[0], x.shape[0]), x.dtype)
+    for column in range(index.shape[1]):
+        total = total + table.at[index[:, column]].get(mode="promise_in_bounds")
+    return total.T
 
-    narrow, wide = read_as(jnp.dtype(jnp.uint8)), read_as(x.dtype)
-    return jax.lax.cond(_binary(x), narrow, wide, x), True
+
+def _bits_of_runs(x: Float[Array, "run agent"], index: Array) -> Float[Array, "run row"]:
+    """Counts of 32 runs to a word: bit `k` of all their counts lies in plane `k`."""
+    runs, agents = x.shape
+    there, at = index < agents, jnp.minimum(index, agents - 1)
+
+    def count_bits(_: None, word: Array) -> tuple[None, Array]:
+        found = jnp.where(there, word.at[at].get(mode="promise_in_bounds"), 0)
+        planes: list[Array] = []
+        for column in range(index.shape[1]):
+            carry = found[:, column]
+            for place, plane in enumerate(planes):
+                planes[place], carry = plane ^ carry, plane & carry
+            if (column + 1).bit_length() > len(planes):
+                planes.append(carry)
+        return None, jnp.stack(planes)
+
+    # A scan over words, since XLA would work the planes out anew for each bit that is read.
+    _, planes = jax.lax.scan(count_bits, None, _words_of_runs(x))
+    lane = jnp.arange(32, dtype=jnp.uint32)[None, :, None]
+    total = jnp.zeros((planes.shape[0], 32, index.shape[0]), jnp.uint32)
+    for place in range(planes.shape[1]):
+        total = total | (((planes[:, place, None] >> lane) & 1) << place)
+    return total.reshape(-1, index.shape[0])[:runs].astype(x.dtype)
+
+
+def _words_of_runs(x: Float[Array, "run agent"]) -> Array:
+    """Bits of the same agent in 32 runs side by side, [run / 32, agent]."""
+    runs, agents = x.shape
+    full = runs // 32
+    words = jnp.zeros((-(-runs // 32), agents), jnp.uint32)
+    for part, at in ((x[: 32 * full], slice(full)), (x[32 * full :], slice(full, None))):
+        lanes = (jnp.pad(part, ((0, -part.shape[0] % 32), (0, 0))) > 0).reshape(-1, 32, agents)
+        bits = [lanes[:, lane].astype(jnp.uint32) << lane for lane in range(32)]
+        words = words.at[at].set(functools.reduce(jnp.bitwise_or, bits))
+    return words
 
 
 def _bit_sum(x: Array, index: Array) -> Array:
