@@ -40,6 +40,7 @@ from .population import Population as Population
 from .scenario import Scenario as Scenario, every as every
 from .simulation import ensemble as ensemble, simulate as simulate
 from .state import State as State
+from .streaming import ensemble_to_parquet as ensemble_to_parquet, load_ensemble as load_ensemble
 from .trajectory import Trajectory as Trajectory, load as load
 
 # Fits bring the heaviest libraries along, and most runs need none of them.

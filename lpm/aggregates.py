@@ -34,12 +34,22 @@ def count(
         x = jnp.where(where, x, jnp.zeros((), x.dtype))
     if jnp.issubdtype(x.dtype, jnp.floating):
         return _exact_sum(0, x, None)
+    if x.dtype == jnp.bool_:
+        return _flags(x).astype(jnp.float32)
     whole = jnp.sum(x, dtype=jnp.int32).astype(jnp.float32)
-    largest = 1 if x.dtype == jnp.bool_ else max(-jnp.iinfo(x.dtype).min, jnp.iinfo(x.dtype).max)
+    largest = max(-jnp.iinfo(x.dtype).min, jnp.iinfo(x.dtype).max)
     if largest * x.size < _LIMIT:
         return whole
     plain = jnp.sum(x, dtype=jnp.float32)
     return jnp.where(jnp.abs(plain) < _LIMIT, whole, plain)
+
+
+def _flags(x: Bool[Array, " agent"]) -> Int[Array, ""]:
+    """Number of true flags: first in bytes, since XLA would write all of them out as integers."""
+    width = next((w for w in (128, 64, 32) if x.size % w == 0), None)
+    if width is None:
+        return jnp.sum(x, dtype=jnp.int32)
+    return jnp.sum(jnp.sum(x.reshape(-1, width), axis=1, dtype=jnp.uint8), dtype=jnp.int32)
 
 
 def share(
@@ -54,8 +64,10 @@ def share(
         >>> float(share(jnp.array([1.0, 0.0, 0.0]), jnp.array([True, True, False])))
         0.5
     """
-    people = x.size if where is None else count(where)
-    return count(x, where) / jnp.maximum(people, 1)
+    total, people = count(x, where), x.size if where is None else count(where)
+    # By the same number in many runs XLA would multiply with its rounded inverse, and 3 / 3 be
+    # 1.00000002; the addend makes it a number of each run.
+    return total / (jnp.maximum(people, 1) + 0 * total)
 
 
 def count_by_segment(

@@ -53,7 +53,7 @@ def describe_run(
         "lpm": package_version(),
         "commit": commit(),
         "jax": jax.__version__,
-        "jaxlib": version("jaxlib"),
+        "jaxlib": package_version("jaxlib"),
         "device": f"{jax.devices()[0].device_kind} x {len(jax.devices())}",
         "python": platform.python_version(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -84,10 +84,14 @@ def _code(function: Callable[..., Any]) -> str:
         return getattr(function, "__qualname__", type(function).__name__)
 
 
-def package_version() -> str:
-    """Installed version of lpm, or "unknown" when run from bare files."""
+@cache
+def package_version(name: str = "lpm") -> str:
+    """Installed version of a package, or "unknown" when run from bare files.
+
+    Read once a process, for it takes as long as a step of many scenarios.
+    """
     try:
-        return version("lpm")
+        return version(name)
     except PackageNotFoundError:
         return "unknown"
 

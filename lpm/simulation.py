@@ -82,7 +82,7 @@ def simulate(
             the checkpoint belongs to another run.
     """
     keep_compiled(cache)
-    params, steps = _settle(scenario, params, steps, every)
+    params, steps = settle(scenario, params, steps, every)
     words = key_words(key)
     if params.variants() is not None:
         raise ScenarioError("params hold several variants; run them with lpm.ensemble")
@@ -181,7 +181,7 @@ def ensemble(
         ]
         return stack_populations(parts)
     keep_compiled(cache)
-    params, steps = _settle(scenario, params, steps, every)
+    params, steps = settle(scenario, params, steps, every)
     words = key_words(keys)
     if words.ndim != 2:
         raise SimulationError("ensemble takes several keys: jax.random.split(key, runs) or [0, 1]")
@@ -199,12 +199,12 @@ def ensemble(
     shared = agree(plan.mesh, identity(about), about)
     Checkpoints(checkpoint, kept, shared=shared)
     total = runs * (variants or 1)
-    together = max(1, min(total, _TOGETHER // population.capacity))
-    plan = replace(plan, batched=together > 1)
-    outcomes, rounds = [], math.ceil(total / together)
+    abreast = min(total, together(population.capacity))
+    plan = replace(plan, batched=abreast > 1)
+    outcomes, rounds = [], math.ceil(total / abreast)
     with watched(), open_progress(progress, steps * rounds, scenario.unit, scenario.name) as bar:
-        for first in range(0, total, together):
-            lanes = np.arange(first, min(first + together, total))
+        for first in range(0, total, abreast):
+            lanes = np.arange(first, min(first + abreast, total))
             chosen, lane_keys = pick_lanes(params, words, lanes, runs, plan.batched)
             this = plan if plan.batched else replace(plan, varied=(False,) * len(plan.varied))
             # One folder per chunk: a finished chunk is read back, a torn one continues.
@@ -231,7 +231,13 @@ def ensemble(
     return trajectory if variants is None else fold_variants(trajectory, whole.plan, variants, runs)
 
 
-def _settle(scenario: Scenario, params: Any, steps: Any, every: Any) -> tuple[Params, int]:
+def together(slots: int) -> int:
+    """How many runs of so many slots advance at once."""
+    return max(1, _TOGETHER // slots)
+
+
+def settle(scenario: Scenario, params: Any, steps: Any, every: Any) -> tuple[Params, int]:
+    """Parameters and number of steps, with the scenario's own where none are given, checked."""
     params = scenario.params if params is None else params
     if type(params) is not type(scenario.params):
         raise ScenarioError(

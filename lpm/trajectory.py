@@ -18,7 +18,7 @@ from .errors import DataError, SimulationError, listing, unknown
 from .personas import Recorded
 from .state import State
 
-_PROVENANCE, _SCALARS = "provenance.json", "observables.parquet"
+_PROVENANCE, SCALARS = "provenance.json", "observables.parquet"
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +142,7 @@ class Trajectory:
         """Write the files of `save` into an existing folder; each appears by a rename."""
         scalars = [n for n, x in self.observed.items() if np.ndim(x) == len(self.lead) + 1]
         if scalars:
-            _write_parquet(self.frame(), folder / _SCALARS)
+            _write_parquet(self.frame(), folder / SCALARS)
         for name in self.observed:
             if name not in scalars:
                 _write_parquet(self.frame(name), folder / f"{name}.parquet")
@@ -224,7 +224,7 @@ def load(folder: str | os.PathLike[str]) -> Trajectory:
 
 
 def _read_column(folder: Path, name: str, shape: tuple[int, ...], scalar: bool) -> np.ndarray:
-    path = folder / (_SCALARS if scalar else f"{name}.parquet")
+    path = folder / (SCALARS if scalar else f"{name}.parquet")
     try:
         return pl.read_parquet(path, columns=[name])[name].to_numpy().reshape(shape)
     except (OSError, pl.exceptions.PolarsError, ValueError) as error:

@@ -86,3 +86,14 @@ def test_segments_of_a_large_population_are_counted_exactly():
     assert count_by_segment(jnp.asarray(x), jnp.asarray(ids, jnp.int32), 4).tolist() == list(
         expected
     )
+
+
+@pytest.mark.parametrize("people", [3, 49, 300, 4096])
+def test_shares_of_many_runs_are_those_of_each_to_the_bit(people):
+    # Everybody is a share of 1: times a rounded inverse 300 of 300 would be 1.00000002.
+    alive = jnp.ones(people, bool)
+    runs = jnp.arange(people)[None] < jnp.array([[people], [people // 2 + 1], [0]])
+    together = jax.jit(jax.vmap(share, in_axes=(0, None)))(runs.astype(jnp.float32), alive)
+    expected = np.float32(runs.sum(axis=1)) / np.float32(people)
+    assert together.tolist() == expected.tolist()
+    assert together[0] == 1

@@ -75,6 +75,11 @@ def measure(name: str, agents: int) -> dict[str, Any]:
     }
 
 
+def _commit() -> str:
+    head = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(head, capture_output=True, text=True, check=False).stdout.strip()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)
@@ -94,12 +99,11 @@ def main() -> None:
         rows.append(json.loads(done.stdout))
         print({key: value for key, value in rows[-1].items() if key != "last"}, flush=True)
     if asked.out:
-        commit = ["git", "rev-parse", "--short", "HEAD"]
         about = {
             "python": platform.python_version(),
             "jax": jax.__version__,
             "device": jax.devices()[0].device_kind,
-            "commit": subprocess.run(commit, capture_output=True, text=True).stdout.strip(),
+            "commit": _commit(),
         }
         asked.out.write_text(json.dumps({"machine": about, "rows": rows}, indent=1) + "\n")
 
