@@ -10,7 +10,7 @@ import numpy as np
 import lpm
 from scenarios import boids, network_sir, schelling
 
-from . import contagion, turnover
+from . import contagion, layers, turnover
 from .drivers import edges, meter
 
 RUNS = 1000  # of the ensemble
@@ -64,6 +64,7 @@ WORK = {
     "fixed": (contagion.fixed, last, lambda n, seed: people(n, seed, ties=True)),
     "fresh": (contagion.fresh, last, people),
     "patches": (contagion.patches, last, people),
+    "layers": (layers.scenario, last, layers.people),
     "ensemble": (contagion.fixed, many, lambda n, seed: people(n, seed, ties=True)),
     "gradient": (COINS, gradient, lambda n, seed: people(n, seed, ties=True)),
     "schelling": (schelling.wide.replace(params=schelling.Params(wanted=8 / 24)), last, people),
