@@ -1,13 +1,13 @@
 """The epidemic of four layers that peers run as well: true groups, and random mixing at large.
 
 Ten infectious steps each. Everybody is in a household, pupils are in a class and workers in a team,
-of which all members meet every day; contacts at large are drawn anew. A step is a day.
+whose members all meet every day; contacts at large are drawn anew. A step is a day.
 """
 
 import jax.numpy as jnp
 
 import lpm
-from lpm import Array, Draw, Int, Population, Scalar
+from lpm import Array, Bool, Draw, Int, Population, Scalar
 
 from .drivers import town
 
@@ -25,14 +25,14 @@ class Params(lpm.Params):
 
 class State(lpm.State):
     home: lpm.Groups
-    school: lpm.Groups
-    work: lpm.Groups
+    day: lpm.Groups  # Classes and teams: nobody is in both, so that one network holds them.
     community: lpm.Mixing
+    pupil: Bool[Array, " agent"]
     left: Int[Array, " agent"]
 
 
 def people(size: int, seed: int) -> Population:
-    return Population({f"{name}_id": ids for name, ids in town.draw_groups(size, seed).items()})
+    return Population(town.draw(size, seed))
 
 
 def init(population: Population, params: Params, draw: Draw) -> State:
@@ -42,33 +42,32 @@ def init(population: Population, params: Params, draw: Draw) -> State:
     return State.of(
         population,
         home=population.groups("home_id"),
-        school=population.groups("school_id"),
-        work=population.groups("work_id"),
+        day=population.groups("day_id"),
         community=lpm.Mixing(everybody, met, alive=population.alive),
+        pupil=town.is_within(population["age"], town.PUPILS),
         left=jnp.where(ill > 0.5, town.DURATION, 0).astype(jnp.int8),
     )
 
 
-def spread(state: State, params: Params, draw: Draw) -> State:
-    susceptible, infectious = (x.astype(jnp.float32) for x in (state.left == 0, state.left > 0))
-    contacts = [
+def reached(state: State, params: Params) -> list:
+    infectious = (state.left > 0).astype(jnp.float32)
+    by_day = jnp.where(state.pupil, -jnp.log1p(-params.school), -jnp.log1p(-params.work))
+    return [
         (state.home, -jnp.log1p(-params.home), infectious),
-        (state.school, -jnp.log1p(-params.school), infectious),
-        (state.work, -jnp.log1p(-params.work), infectious),
+        (state.day, by_day, infectious),
         (state.community, params.community, infectious),
     ]
-    infected = lpm.infections(draw, susceptible, contacts)
+
+
+def spread(state: State, params: Params, draw: Draw) -> State:
+    susceptible = (state.left == 0).astype(jnp.float32)
+    infected = lpm.infections(draw, susceptible, reached(state, params))
     aged = jnp.where(state.left == 1, -1, state.left - (state.left > 1).astype(jnp.int8))
     return state.replace(left=jnp.where(infected > 0.5, town.DURATION, aged).astype(jnp.int8))
 
 
 def observe(state: State, params: Params) -> dict[str, Scalar]:
-    ever = state.left != 0
-    return {
-        "attack_rate": lpm.share(ever, state.alive),
-        "attack_school": lpm.share(ever, state.school.member_of >= 0),
-        "attack_work": lpm.share(ever, state.work.member_of >= 0),
-    }
+    return {"attack_rate": lpm.share(state.left != 0, state.alive)}
 
 
 scenario = lpm.Scenario(init, (spread,), observe, Params(), steps=100, unit="day")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 # Bytes that an agent-step must move: see README.md.
-_LISTS, _SHARED, _POOL, _LAYERS = 46, 12, 2, 14
+_LISTS, _SHARED, _POOL, _LAYERS = 46, 12, 2, 10
 
 
 @dataclass(frozen=True)

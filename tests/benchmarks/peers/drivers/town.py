@@ -42,16 +42,15 @@ def fill(there, mean, rng, *, shuffle):
     return group
 
 
-def draw_groups(size, seed):
-    """Households in the order of agents; classes and teams of people from anywhere."""
+def draw(size, seed):
+    """Ages; households in the order of agents; classes, then teams, of people from anywhere."""
     rng = np.random.default_rng(seed)  # noqa: TID251 - a peer's own generator
     age = draw_ages(size, rng)
-    pupils, workers = is_within(age, PUPILS), is_within(age, WORKERS)
-    return {
-        "home": fill(np.ones(size, bool), CONTACTS["home"], rng, shuffle=False),
-        "school": fill(pupils, CONTACTS["school"], rng, shuffle=True),
-        "work": fill(workers, CONTACTS["work"], rng, shuffle=True),
-    }
+    home = fill(np.ones(size, bool), CONTACTS["home"], rng, shuffle=False)
+    school = fill(is_within(age, PUPILS), CONTACTS["school"], rng, shuffle=True)
+    work = fill(is_within(age, WORKERS), CONTACTS["work"], rng, shuffle=True)
+    day = np.where(work >= 0, work + school.max() + 1, school)
+    return {"age": age.astype(np.int8), "home_id": home, "day_id": day}
 
 
 def summaries(age, infected):
