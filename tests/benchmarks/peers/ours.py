@@ -10,8 +10,8 @@ import numpy as np
 import lpm
 from scenarios import boids, network_sir, schelling
 
-from . import contagion, turnover
-from .drivers import edges, meter
+from . import contagion, layers, turnover
+from .drivers import edges, meter, town
 
 RUNS = 1000  # of the ensemble
 
@@ -27,6 +27,12 @@ def people(size: int, seed: int, *, ties: bool = False) -> lpm.Population:
 def last(scenario: lpm.Scenario, population: lpm.Population, steps: int, seed: int) -> dict:
     run = lpm.simulate(scenario, population, key=seed, steps=steps, progress=False)
     return {name: float(x[-1]) for name, x in run.observed.items()}
+
+
+def by_age(scenario: lpm.Scenario, population: lpm.Population, steps: int, seed: int) -> dict:
+    run = lpm.simulate(scenario, population, key=seed, steps=steps, progress=False)
+    assert isinstance(run.state, layers.State)
+    return town.summaries(population.host("age"), np.asarray(run.state.left) != 0)
 
 
 def many(scenario: lpm.Scenario, population: lpm.Population, steps: int, seed: int) -> dict:
@@ -64,9 +70,14 @@ WORK = {
     "fixed": (contagion.fixed, last, lambda n, seed: people(n, seed, ties=True)),
     "fresh": (contagion.fresh, last, people),
     "patches": (contagion.patches, last, people),
+    "layers": (layers.scenario, by_age, layers.people),
     "ensemble": (contagion.fixed, many, lambda n, seed: people(n, seed, ties=True)),
     "gradient": (COINS, gradient, lambda n, seed: people(n, seed, ties=True)),
-    "schelling": (schelling.wide.replace(params=schelling.Params(wanted=8 / 24)), last, people),
+    "schelling": (
+        schelling.wide.replace(params=schelling.Params().replace(wanted=8 / 24)),
+        last,
+        people,
+    ),
     "boids": (boids.scenario, last, people),
     "turnover": (turnover.scenario, last, turnover.herd),
 }

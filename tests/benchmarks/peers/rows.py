@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 # Bytes that an agent-step must move: see README.md.
-_LISTS, _SHARED, _POOL = 46, 12, 2
+_LISTS, _SHARED, _POOL, _LAYERS = 46, 12, 2, 10
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Row:
 
 
 _ATTACK = (("attack_rate", 0.01),)
+_BY_LAYER = (*_ATTACK, ("attack_school", 0.01), ("attack_work", 0.01))
 ROWS = (
     Row(
         "fixed network",
@@ -95,6 +96,32 @@ ROWS = (
         5,
         _ATTACK,
         bytes_moved=_POOL,
+    ),
+    Row(
+        "four layers",
+        "starsim",
+        ("starsim_layers",),
+        "layers",
+        1_000_000,
+        100,
+        20,
+        (100_000, 100),
+        5,
+        _BY_LAYER,
+        bytes_moved=_LAYERS,
+    ),
+    Row(
+        "four layers, Covasim",
+        "covasim",
+        ("covasim_layers",),
+        "layers",
+        1_000_000,
+        100,
+        20,
+        (100_000, 100),
+        5,
+        _BY_LAYER,
+        bytes_moved=_LAYERS,
     ),
     Row(
         "1,000 runs of 1,000",
