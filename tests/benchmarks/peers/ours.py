@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import lpm
-from scenarios import boids, network_sir, schelling
+from scenarios import boids, network_sir, schelling, sugarscape
 
 from . import contagion, turnover
 from .drivers import edges, meter
@@ -27,6 +27,13 @@ def people(size: int, seed: int, *, ties: bool = False) -> lpm.Population:
 def last(scenario: lpm.Scenario, population: lpm.Population, steps: int, seed: int) -> dict:
     run = lpm.simulate(scenario, population, key=seed, steps=steps, progress=False)
     return {name: float(x[-1]) for name, x in run.observed.items()}
+
+
+def gatherers(
+    scenario: lpm.Scenario, population: lpm.Population, steps: int, seed: int
+) -> dict:
+    end = last(scenario, population, steps, seed)
+    return {"survivors": end["population"] / population.size, "wealth": end["sugar"]}
 
 
 def many(scenario: lpm.Scenario, population: lpm.Population, steps: int, seed: int) -> dict:
@@ -68,6 +75,7 @@ WORK = {
     "gradient": (COINS, gradient, lambda n, seed: people(n, seed, ties=True)),
     "schelling": (schelling.wide.replace(params=schelling.Params(wanted=8 / 24)), last, people),
     "boids": (boids.scenario, last, people),
+    "sugarscape": (sugarscape.scenario, gatherers, people),
     "turnover": (turnover.scenario, last, turnover.herd),
 }
 
