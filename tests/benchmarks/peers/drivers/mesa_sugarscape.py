@@ -72,9 +72,14 @@ def run(model, steps):
 
 
 def summarise(model):
-    left = len(model.agents)
-    wealth = sum(gatherer.sugar for gatherer in model.agents) / max(left, 1)
-    return {"survivors": left / model.size, "wealth": wealth}
+    left = list(model.agents)
+    many = max(len(left), 1)
+    return {
+        "survivors": len(left) / model.size,
+        "wealth": sum(gatherer.sugar for gatherer in left) / many,
+        "metabolism": sum(gatherer.metabolism for gatherer in left) / many,
+        "standing": sum(s.level for s in model.sites) / sum(s.most for s in model.sites),
+    }
 
 
 meter.main(Sugarscape, run, summarise)
