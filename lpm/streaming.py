@@ -212,4 +212,3 @@ def _read(folder: Path) -> dict[str, Any]:
         return json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SimulationError(f"{folder} holds no ensemble: {error}") from error
-

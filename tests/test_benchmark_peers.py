@@ -11,6 +11,7 @@ import pytest
 
 import lpm
 from lpm.fitting.chance import generator_for
+from scenarios import sugarscape
 from tests.benchmarks.peers import __main__ as harness, layers, machine, ours, report
 from tests.benchmarks.peers.drivers import town
 from tests.benchmarks.peers.rows import ROWS
@@ -68,6 +69,38 @@ def test_each_row_names_a_driver_that_is_there():
     assert {row.driver[0] for row in ROWS} <= {path.stem for path in DRIVERS.glob("*.py")}
     assert {row.work for row in ROWS} <= set(ours.WORK)
     assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+def test_each_row_names_a_work_of_ours():
+    assert {row.work for row in ROWS} <= set(ours.WORK)
+
+
+def gathered(growback, seeds):
+    scenario, verb, populate = ours.WORK["sugarscape"]
+    changed = scenario.replace(params=scenario.params.replace(growback=growback))
+    return [{"summary": verb(changed, populate(500, seed), 20, seed)} for seed in seeds]
+
+
+def test_what_is_said_of_gatherers_is_what_their_final_state_holds():
+    town = ours.people(500, 3)
+    end = lpm.simulate(sugarscape.scenario, town, key=3, steps=20, progress=False).state
+    assert isinstance(end, sugarscape.State)
+    alive = np.asarray(end.alive)
+    found = gathered(1.0, [3])[0]["summary"]
+    assert 0.3 < found["survivors"] < 0.9
+    assert found["survivors"] == pytest.approx(alive.sum() / 500)
+    # Whole units of sugar: single precision holds their sum; the mean is rounded once.
+    assert found["wealth"] == pytest.approx(np.asarray(end.sugar)[alive].mean(), rel=1e-6)
+
+
+def test_slacks_of_the_sugarscape_accept_other_luck_and_refuse_another_growback():
+    row = next(row for row in ROWS if row.name == "sugarscape")
+    here, there = gathered(1.0, range(1, 9)), gathered(1.0, range(11, 19))
+    assert all(found["agree"] for found in harness.compare(row, {"ours": here, "theirs": there}))
+    richer = gathered(2.0, range(11, 19))
+    assert not all(
+        found["agree"] for found in harness.compare(row, {"ours": here, "theirs": richer})
+    )
 
 
 def test_the_machine_moves_bytes_without_a_compiler(monkeypatch):

@@ -76,7 +76,9 @@ def attack(network: AbstractNetwork, **changes: float) -> np.ndarray:
 @pytest.mark.gate
 def test_households_are_cliques_to_the_bit(monkeypatch):
     home = np.arange(20_000) // 5
-    ties = np.array([(5 * h + a, 5 * h + b) for h in range(4000) for b in range(5) for a in range(b)])
+    ties = np.array(
+        [(5 * h + a, 5 * h + b) for h in range(4000) for b in range(5) for a in range(b)]
+    )
     clique = lpm.Graph(ties[:, 0], ties[:, 1], num_agents=20_000)
     found = [attack(lpm.Groups(home), rate=0.3), attack(clique, rate=0.3)]
     found.append(attack(clique.over_devices(), rate=0.3))  # everybody asks

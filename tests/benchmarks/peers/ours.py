@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import lpm
-from scenarios import boids, network_sir, schelling
+from scenarios import boids, network_sir, schelling, sugarscape
 
 from . import contagion, layers, turnover
 from .drivers import edges, meter, town
@@ -33,6 +33,16 @@ def by_age(scenario: lpm.Scenario, population: lpm.Population, steps: int, seed:
     run = lpm.simulate(scenario, population, key=seed, steps=steps, progress=False)
     assert isinstance(run.state, layers.State)
     return town.summaries(population.host("age"), np.asarray(run.state.left) != 0)
+
+
+def gatherers(scenario: lpm.Scenario, population: lpm.Population, steps: int, seed: int) -> dict:
+    end = last(scenario, population, steps, seed)
+    return {
+        "survivors": end["population"] / population.size,
+        "wealth": end["sugar"],
+        "metabolism": end["metabolism"],
+        "standing": end["standing"],
+    }
 
 
 def many(scenario: lpm.Scenario, population: lpm.Population, steps: int, seed: int) -> dict:
@@ -79,6 +89,7 @@ WORK = {
         people,
     ),
     "boids": (boids.scenario, last, people),
+    "sugarscape": (sugarscape.scenario, gatherers, people),
     "turnover": (turnover.scenario, last, turnover.herd),
 }
 
