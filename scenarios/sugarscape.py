@@ -16,6 +16,7 @@ from lpm.space import one_each, permute
 SITES = 6.25  # per person at the start: 50 x 50 for 400
 FARTHEST = 6
 LOOKS = 3
+BATCHES = 16  # of those who may look, one after another, so that only those who do cost time
 
 
 class Params(lpm.Params):
@@ -56,13 +57,10 @@ def init(population: Population, params: Params, draw: Draw) -> State:
     )
 
 
-def best_site(state: State, place: Array, looking: Array, order: Array) -> Array:
+def best_site(level: Array, free: Array, place: Array, vision: Array, order: Array) -> Array:
     """The richest free site in sight of each; of equals the nearest, then that first in `order`."""
-    rows, columns = state.level.shape
+    rows, columns = level.shape
     row, column = place // columns, place % columns
-    held = jnp.where(state.alive, place, rows * columns)
-    free = state.level.reshape(-1).at[held].set(-1, mode="drop")
-    own = jnp.where(looking, state.level.reshape(-1)[place], 0)
 
     def look(away: Array, best: tuple[Array, Array]) -> tuple[Array, Array]:
         sites = jnp.stack(
@@ -71,14 +69,32 @@ def best_site(state: State, place: Array, looking: Array, order: Array) -> Array
                 for i, j in ((0, 1), (0, -1), (1, 0), (-1, 0))
             ]
         )
-        found = jnp.where((away <= state.vision)[None], free[sites], -1)
+        found = jnp.where((away <= vision)[None], free[sites], -1)
         top = jnp.max(found, axis=0)
         tied = jnp.where(found == top[None], order, -1.0)
         chosen = jnp.take_along_axis(sites, jnp.argmax(tied, axis=0)[None], axis=0)[0]
-        better = looking & (top > best[0])
+        better = top > best[0]
         return jnp.where(better, top, best[0]), jnp.where(better, chosen, best[1])
 
-    return jax.lax.fori_loop(1, FARTHEST + 1, look, (own, place))[1]
+    return jax.lax.fori_loop(1, FARTHEST + 1, look, (level.reshape(-1)[place], place))[1]
+
+
+def best_sites(state: State, place: Array, looking: Array, order: Array) -> Array:
+    """The best site of each who looks, in batches of those; the others' own place."""
+    n, size = place.shape[0], -(-place.shape[0] // BATCHES)
+    who = jnp.nonzero(looking, size=BATCHES * size, fill_value=n)[0]
+    level = jax.lax.stop_gradient(state.level)  # places are whole numbers: no slope goes through
+    held = jnp.where(state.alive, place, level.size)
+    free = level.reshape(-1).at[held].set(-1, mode="drop")
+
+    def look(now: tuple[Array, Array]) -> tuple[Array, Array]:
+        batch, wanted = now
+        some = jax.lax.dynamic_slice_in_dim(who, batch * size, size)
+        best = best_site(level, free, place[some], state.vision[some], order[:, some])
+        return batch + 1, wanted.at[some].set(best, mode="drop")
+
+    many = jnp.sum(looking)
+    return jax.lax.while_loop(lambda now: now[0] * size < many, look, (jnp.int32(0), place))[1]
 
 
 def gather(state: State, params: Params, draw: Draw) -> State:
@@ -86,7 +102,7 @@ def gather(state: State, params: Params, draw: Draw) -> State:
 
     def try_once(turn: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
         place, looking = now
-        wanted = best_site(state, place, looking, order)
+        wanted = best_sites(state, place, looking, order)
         claims = looking & (wanted != place)
         wins = one_each(draw.at(turn), wanted, claims, state.level.size)
         return jnp.where(wins, wanted, place), claims & ~wins
