@@ -149,7 +149,7 @@ def permuted_p(one: np.ndarray, other: np.ndarray) -> float:
 
 @pytest.mark.gate
 def test_mixing_is_fresh_contacts_drawn_one_by_one(report: Callable[..., None]):
-    # At a chance p a contact, 1 - exp(-MET * p * share) are reached by one of Poisson(MET) contacts.
+    # At a chance p a contact, of Poisson(MET) contacts 1 - exp(-MET * p * share) are reached.
     pool = lpm.Mixing(np.zeros(SIZE, int), np.full((1, 1), float(MET)))
     town = lpm.Population({"x": np.zeros(SIZE, np.int8)})
     keys = jax.random.split(jax.random.key(5), RUNS)
