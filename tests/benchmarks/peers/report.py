@@ -45,18 +45,20 @@ def table(results: dict[str, Any]) -> str:
 
 
 def plot(results: dict[str, Any], path: Path) -> None:
-    """Ratio of each row, and its target, on a logarithmic axis."""
+    """Ratios of each row by either clock, and its target, on a logarithmic axis."""
     rows = [row for row in results["rows"] if "error" not in row][::-1]
     if not rows:
         return
     figure, axes = plt.subplots(figsize=(7, 0.5 + 0.45 * len(rows)), layout="constrained")
     places = range(len(rows))
-    axes.barh(places, [row["cpu_ratio"] for row in rows], color="#4477aa", height=0.6)
+    wall, cpu = ([row[f"{clock}_ratio"] for row in rows] for clock in ("wall", "cpu"))
+    axes.barh(places, wall, color="#4477aa", height=0.6, label="wall")
+    axes.plot(cpu, places, "o", color="#ee6677", label="CPU seconds")
     axes.plot([row["row"]["target"] for row in rows], places, "k|", markersize=16, label="target")
     axes.set_yticks(places, [f"{row['row']['name']} ({row['row']['peer']})" for row in rows])
     axes.set_xscale("log")
     axes.axvline(1, color="grey", linewidth=0.8)
-    axes.set_xlabel("agent-steps per CPU second, ours over theirs")
-    figure.legend(loc="outside upper right", frameon=False)
+    axes.set_xlabel("agent-steps a second, ours over theirs")
+    figure.legend(loc="outside upper right", ncols=3, frameon=False)
     figure.savefig(path, dpi=120)
     plt.close(figure)
