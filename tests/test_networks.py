@@ -443,6 +443,12 @@ def test_many_runs_read_side_by_side_are_the_runs_alone(runs):
     assert jnp.allclose(jax.jit(jax.grad(jax.checkpoint(loss)))(rows), twice, rtol=1e-5)
 
 
+def test_rows_without_columns_add_nothing_in_any_number_of_runs():
+    index = jnp.zeros((5, 0), jnp.int32)
+    for runs in (3, 40):
+        assert not jax.vmap(lambda x: count_rows(x, index))(jnp.ones((runs, 9))).any()
+
+
 def test_groups_and_mixing_take_another_number_of_slots():
     home = Groups(np.array([0, 0, -1, 1]), num_groups=3).with_capacity(6)
     assert home.num_groups == 3

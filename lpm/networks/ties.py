@@ -39,7 +39,7 @@ def count_rows(x: Float[Array, " agent"], index: Int[Array, "row column"]) -> Fl
 
     Of a small `x`, many runs that share `index` are read side by side.
     """
-    return row_sum(x, index) if index.shape[1] > 255 else _count_rows(x, index)
+    return _count_rows(x, index) if 0 < index.shape[1] <= 255 else row_sum(x, index)
 
 
 def _count_rows_plain(x: Array, index: Array) -> Array:
