@@ -10,7 +10,8 @@ pytestmark = pytest.mark.gate
 BLOCKS = re.findall(r"```python\n(.*?)```", Path("README.md").read_text(encoding="utf-8"), re.S)
 
 
-def test_all_blocks_run_in_order(capsys):
+def test_all_blocks_run_in_order(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # some leave files
     names: dict[str, object] = {"__name__": "readme"}
     for number, block in enumerate(BLOCKS):
         # A block that is a whole file of its own shows what a scenario looks like.
