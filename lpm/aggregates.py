@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import UInt32
 
 from .axes import Array, Bool, Float, Int, Scalar
 
@@ -126,14 +127,18 @@ def _exact_sum_jvp(number: int, primals: tuple, tangents: tuple) -> tuple[Array,
 def running_count(flags: Bool[Array, " agent"]) -> Int[Array, " agent"]:
     """Inclusive running count of true flags: within words of 32 bits, then over the words."""
     n = flags.shape[0]
-    lane = jnp.arange(32, dtype=jnp.uint32)[None]
-    bits = jnp.pad(flags, (0, -n % 32)).reshape(-1, 32).astype(jnp.uint32)
-    words = jnp.sum(bits << lane, axis=1, dtype=jnp.uint32)
+    lane, words = jnp.arange(32, dtype=jnp.uint32)[None], pack(flags)
     found = jax.lax.population_count(words).astype(jnp.int32)
     before = running_total(found) - found
     upto = words[:, None] & (jnp.uint32(0xFFFFFFFF) >> (31 - lane))
     inside = jax.lax.population_count(upto).astype(jnp.int32)
     return (inside + before[:, None]).reshape(-1)[:n]
+
+
+def pack(flags: Bool[Array, " agent"]) -> UInt32[Array, " word"]:
+    """Flags as bits, 32 to a word, the first one lowest; the last word is filled up with 0."""
+    bits = jnp.pad(flags, (0, -flags.shape[0] % 32)).reshape(-1, 32).astype(jnp.uint32)
+    return jnp.sum(bits << jnp.arange(32, dtype=jnp.uint32)[None], axis=1, dtype=jnp.uint32)
 
 
 def running_total(x: Int[Array, " item"]) -> Int[Array, " item"]:

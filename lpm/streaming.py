@@ -13,14 +13,14 @@ import jax
 import numpy as np
 import polars as pl
 
-from .errors import SimulationError
+from .errors import ScenarioError, SimulationError
 from .launch import key_words
 from .params import Params
 from .population import Population
 from .processes import by_leader
 from .provenance import describe_run, identity
 from .scenario import Scenario
-from .simulation import ensemble, settle, simulate, together
+from .simulation import ensemble, settle, together
 from .trajectory import SCALARS, Trajectory, load
 
 _ABOUT = "ensemble.json"
@@ -97,13 +97,11 @@ def ensemble_to_parquet(
             in 128 MB.
 
     Raises:
+        ScenarioError: as for `ensemble`, or several populations.
         SimulationError: as for `ensemble`; a batch below 1; a folder of something else.
-
-    Example:
-        >>> town = Population.toy(200)
-        >>> runs = ensemble_to_parquet(sir, town, "runs", keys=range(1000))  # doctest: +SKIP
-        >>> runs.scan().group_by("day").agg(pl.col("prevalence").quantile(0.9))  # doctest: +SKIP
     """
+    if not isinstance(population, Population):
+        raise ScenarioError(f"population is a {type(population).__name__}; give one lpm.Population")
     folder, words = Path(folder), key_words(list(keys) if isinstance(keys, range) else keys)
     if words.ndim != 2:
         raise SimulationError("an ensemble takes several keys: jax.random.split(key, runs)")
@@ -129,7 +127,7 @@ def ensemble_to_parquet(
             progress=progress,
             keep_state=False,
         )
-        by_leader(partial(_save, runs, place))
+        by_leader(partial(runs.save, place))
     return StoredEnsemble(folder, words.shape[0], size)
 
 
@@ -164,11 +162,11 @@ def _batch(
 ) -> int:
     """Runs that advance together and whose observables fit."""
     lanes = together(population.capacity) // (params.variants() or 1)
-    if scenario.panel is None and params.variants() is None:
+    if scenario.panel is None:
 
         def observed(key: jax.Array) -> Any:
-            run = simulate(scenario, population, key=key, params=params, steps=steps, every=every)
-            return run.observed
+            options = {"params": params, "steps": steps, "every": every}
+            return ensemble(scenario, population, keys=key[None], **options).observed
 
         seen = jax.eval_shape(observed, keys[0])
         bytes_of_run = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(seen))
@@ -178,10 +176,6 @@ def _batch(
 
 def _place(folder: Path, first: int) -> Path:
     return folder / f"batch-{first:06d}"
-
-
-def _save(runs: Trajectory, place: Path) -> None:
-    runs.save(place)
 
 
 def _claim(folder: Path, about: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Ensembles on disk against those in memory: the same runs, resumable, nothing overwritten."""
 
+import inspect
 import shutil
 
 import jax
@@ -10,7 +11,7 @@ from polars.testing import assert_frame_equal
 
 import lpm
 from lpm import streaming
-from lpm.errors import SimulationError
+from lpm.errors import ScenarioError, SimulationError
 from scenarios import sir, sirs_ages
 
 TOWN = lpm.Population.toy(300)
@@ -92,6 +93,9 @@ def test_what_does_not_fit_is_refused(tmp_path):
         stored(tmp_path / "runs", keys=jax.random.key(0))
     with pytest.raises(SimulationError, match="batch = 0; give at least one run"):
         stored(tmp_path / "runs", batch=0)
+    with pytest.raises(ScenarioError, match="population is a list; give one"):
+        # Past the checks of types, which users run without.
+        inspect.unwrap(lpm.ensemble_to_parquet)(sir.scenario, [TOWN], tmp_path / "runs", keys=KEYS)
     runs = stored(tmp_path / "runs")
     with pytest.raises(SimulationError, match="holds no array 'deaths'"):
         runs.scan("deaths")
@@ -101,3 +105,6 @@ def test_a_batch_holds_what_fits_into_memory(tmp_path, monkeypatch):
     # Two scalars of 12 steps are 96 bytes a run.
     monkeypatch.setattr(streaming, "_BATCH_BYTES", 5 * 96)
     assert stored(tmp_path / "runs", batch=None, keys=range(11)).batch == 5
+    variants = sir.scenario.params.replace(closure=[0.0, 0.5])
+    options = {"batch": None, "keys": range(11), "params": variants}
+    assert stored(tmp_path / "variants", **options).batch == 2

@@ -13,10 +13,10 @@ from ..errors import SimulationError
 from ..launch import free_memory, key_words, make_plan, start
 from ..params import Params
 from ..scenario import Scenario
+from ..simulation import together
 
 _SAMPLE = 10_000
 _SMALL = 50_000  # People below which a run is let go without an estimate.
-_TOGETHER = 2**20  # Slots of all runs that lpm.ensemble advances at once.
 # Bytes of Python and JAX (200 MB) and of the compiler and the writer of checkpoints, as measured.
 _PROCESS = 330 * 10**6
 
@@ -56,8 +56,8 @@ class Need:
 
     def _advancing(self, agents: int, runs: int) -> float:
         """Bytes per agent of the runs that advance at once."""
-        together = max(1, min(runs, _TOGETHER // agents))
-        return together * (self.state + max(self.starting, self.working))
+        abreast = max(1, min(runs, together(agents)))
+        return abreast * (self.state + max(self.starting, self.working))
 
 
 def measure(scenario: Scenario[Any, Any], params: Params, agents: int = _SAMPLE) -> Need:

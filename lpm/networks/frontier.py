@@ -5,6 +5,7 @@ import os
 import jax
 import jax.numpy as jnp
 
+from ..aggregates import pack, running_total
 from ..axes import Array, Bool, Float, Int
 from .base import read
 
@@ -17,7 +18,7 @@ _FEW_TO_A_CORE = 8
 def few(num_agents: int) -> int:
     """Up to how many agents adding to their neighbours is faster than asking everybody.
 
-    0 where it never is: accelerators gather faster than they scatter.
+    0 on anything but a CPU, where it has not been measured: everybody asks.
     """
     if jax.default_backend() != "cpu":
         return 0
@@ -46,7 +47,7 @@ def _add_rows(
 ) -> Float[Array, " agent"]:
     """One added to `total` at every entry of the marked rows, a chunk of them at a time."""
     words = pack(marked)
-    upto = jnp.cumsum(jax.lax.population_count(words).astype(jnp.int32))
+    upto = running_total(jax.lax.population_count(words).astype(jnp.int32))
     chunk = max(_LEAST_CHUNK, rows.shape[0] // _CHUNK_SHARE)
 
     def add(number: Array, total: Array) -> Array:
@@ -56,12 +57,6 @@ def _add_rows(
         return total.at[ends.ravel()].add(1, mode="drop")
 
     return jax.lax.fori_loop(0, -(-upto[-1] // chunk), add, total)
-
-
-def pack(flags: Bool[Array, " agent"]) -> Array:
-    """Flags as bits, 32 to a word, the first one lowest."""
-    bits = jnp.pad(flags, (0, -flags.shape[0] % 32)).reshape(-1, 32).astype(jnp.uint32)
-    return jnp.sum(bits << jnp.arange(32, dtype=jnp.uint32)[None], axis=1, dtype=jnp.uint32)
 
 
 def _positions(words: Array, upto: Int[Array, " word"], rank: Int[Array, " k"]) -> Array:

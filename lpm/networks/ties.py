@@ -8,10 +8,11 @@ import jax
 import jax.custom_batching
 import jax.numpy as jnp
 
+from ..aggregates import pack
 from ..axes import Array, Bool, Float, Int
 from ..errors import ScenarioError
 from .base import AbstractNetwork, Pairwise, read
-from .frontier import count_from_few, few, pack
+from .frontier import count_from_few, few
 
 Rows: TypeAlias = tuple[
     Int[Array, "agent column"], Int[Array, "row extra_column"], Int[Array, " row"]
