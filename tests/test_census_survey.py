@@ -158,7 +158,6 @@ def test_a_schema_is_the_same_in_python(isles):
     assert schema.persons.number == "line"
 
 
-@needs_data
 def test_split_records_that_say_nothing_else_are_merged():
     split = pl.DataFrame({"home": ["a", "a", "b"], "w": [1.0, 2.0, 4.0]})
     merged, notes = merge_duplicates(split, ["home"], "w", "homes.csv", "merge")
@@ -166,6 +165,7 @@ def test_split_records_that_say_nothing_else_are_merged():
     assert "homes.csv (3 rows): 1 [home] occur more than once, in 2 rows" in notes[0]
 
 
+@needs_data
 def test_split_households_have_their_error_once_merged():
     folder = DATA / "popsim_calm_oregon"
     file = SurveyFile(
