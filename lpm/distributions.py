@@ -9,11 +9,14 @@ from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import gammaln, ndtri, xlogy
-from jaxtyping import Array, Bool, Float, Key, UInt32
+from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 Numbers: TypeAlias = Float[Array, "*shape"]
-Keys: TypeAlias = Callable[[], Key[Array, " draw"]]
+Flags: TypeAlias = Bool[Array, "*shape"]
+# Two uniforms for each draw, independent of those of any other round.
+Luck: TypeAlias = Callable[[Int[Array, ""]], tuple[Numbers, Numbers]]
 
 ROUNDING = 1e-6  # how far a probability or a rate may leave its domain
 _FEW = 10.0  # a mean below this is inverted term by term, above it draws are rejected
@@ -32,20 +35,19 @@ def exponential_from(uniform: Numbers, side: UInt32[Array, "*shape"]) -> Numbers
     return jnp.where(side >> 31 == 0, -jnp.log(tail), -jnp.log1p(-tail))
 
 
-def poisson_from(uniform: Numbers, keys: Keys, rate: Numbers) -> Numbers:
+def poisson_from(uniform: Numbers, luck: Luck, rate: Numbers) -> Numbers:
     """Poisson counts: by inversion, and above a mean of 10 by rejection, if there are any."""
     many = rate >= _FEW
     few = jnp.where(many, 0.0, rate)
     counts = _invert(uniform, jnp.exp(-few), -jnp.expm1(-few), lambda k: few / (k + 1))
 
     def reject() -> Numbers:
-        means = jnp.maximum(rate, _FEW)
-        return jax.vmap(_poisson)(keys(), means.ravel()).reshape(rate.shape)
+        return _poisson(luck, many, jnp.maximum(rate, _FEW))
 
     return jnp.where(many, jax.lax.cond(jnp.any(many), reject, lambda: counts), counts)
 
 
-def binomial_from(uniform: Numbers, keys: Keys, n: Numbers, p: Numbers) -> Numbers:
+def binomial_from(uniform: Numbers, luck: Luck, n: Numbers, p: Numbers) -> Numbers:
     """Binomial counts: by inversion, and above a mean of 10 by rejection, if there are any."""
     rarer = jnp.minimum(p, 1 - p)
     many = n * rarer >= _FEW
@@ -60,7 +62,7 @@ def binomial_from(uniform: Numbers, keys: Keys, n: Numbers, p: Numbers) -> Numbe
 
     def reject() -> Numbers:
         trials, chance = jnp.where(many, n, 100.0), jnp.where(many, rarer, 0.5)
-        return jax.vmap(_binomial)(keys(), trials.ravel(), chance.ravel()).reshape(n.shape)
+        return _binomial(luck, many, trials, chance)
 
     counts = jnp.where(many, jax.lax.cond(jnp.any(many), reject, lambda: counts), counts)
     return jnp.where(p > 0.5, n - counts, counts)
@@ -164,8 +166,8 @@ def _invert(
     return jax.lax.while_loop(unfinished, advance, start)[1]
 
 
-def _poisson(key: Key[Array, ""], mean: Float[Array, ""]) -> Float[Array, ""]:
-    """One Poisson count of mean 10 or more; `jax.random.poisson` admits only Threefry keys.
+def _poisson(luck: Luck, wanted: Flags, mean: Numbers) -> Numbers:
+    """Poisson counts of mean 10 or more, where wanted.
 
     The mass is taken relative to the mode by its deviance, so that single precision suffices.
 
@@ -176,24 +178,73 @@ def _poisson(key: Key[Array, ""], mean: Float[Array, ""]) -> Float[Array, ""]:
     inverse = 1.1239 + 1.1328 / (b - 3.4)
     squeeze = 0.9277 - 3.6224 / (b - 2)
 
-    def propose(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        first, second, again = jax.random.split(state[0], 3)
-        u, v = _uniform(first) - 0.5, _uniform(second)
+    def propose(u: Numbers, v: Numbers) -> tuple[Numbers, Flags]:
         side = 0.5 - jnp.abs(u)
         count = jnp.floor((2 * a / side + b) * u + mean + 0.43)
         height = jnp.log(v * inverse / (a / (side * side) + b))
         out = (count < 0) | ((side < 0.013) & (v > side))
-        under = height <= _poisson_mass(jnp.maximum(count, 0), mean)
-        taken = ((side >= 0.07) & (v <= squeeze)) | (~out & under)
-        return again, count, taken
+        inside = jnp.maximum(count, 0)
+        under = height <= _poisson_mass(inside, mean, inside - mean)
+        return count, ((side >= 0.07) & (v <= squeeze)) | (~out & under)
 
-    start = (key, jnp.zeros(()), jnp.zeros((), bool))
-    return jax.lax.while_loop(lambda state: ~state[2], propose, start)[1]
+    return _reject(luck, wanted, propose)
 
 
-def _poisson_mass(count: Float[Array, ""], mean: Float[Array, ""]) -> Float[Array, ""]:
-    """Log-probability of `count`, by Stirling's series from 5 on."""
-    excess = (count - mean) / mean
+def _binomial(luck: Luck, wanted: Flags, n: Numbers, p: Numbers) -> Numbers:
+    """Binomial counts of mean 10 or more with `p` up to a half, where wanted.
+
+    The mass is that of two Poisson counts over that of their sum, each by its deviance.
+
+    Source: Hörmann (1993), BTRS; Loader (2000) for the mass.
+    """
+    mean, rest = n * p, n * (1 - p)
+    spread = jnp.sqrt(mean * (1 - p))
+    b = 1.15 + 2.53 * spread
+    a = -0.0873 + 0.0248 * b + 0.01 * p
+    height = (2.83 + 5.1 / b) * spread
+    squeeze = 0.92 - 4.2 / b
+
+    def mass(count: Numbers) -> Numbers:
+        excess = count - mean
+        return _poisson_mass(count, mean, excess) + _poisson_mass(n - count, rest, -excess)
+
+    most = mass(jnp.floor((n + 1) * p))
+
+    def propose(u: Numbers, v: Numbers) -> tuple[Numbers, Flags]:
+        side = 0.5 - jnp.abs(u)
+        count = jnp.floor((2 * a / side + b) * u + mean + 0.5)
+        inside = (count >= 0) & (count <= n)
+        under = jnp.log(v * height / (a / (side * side) + b)) <= mass(jnp.clip(count, 0, n)) - most
+        return count, ((side >= 0.07) & (v <= squeeze)) | (inside & under)
+
+    return _reject(luck, wanted, propose)
+
+
+def _reject(
+    luck: Luck, wanted: Flags, propose: Callable[[Numbers, Numbers], tuple[Numbers, Flags]]
+) -> Numbers:
+    """The first count of each draw that is taken; 0 where none is wanted.
+
+    `propose` makes a count of a uniform about 0 and one above it, and says whether it is taken.
+    All draws go through the rounds together, so that their bits cost what those of a uniform do.
+    """
+
+    def another(state: tuple[Array, Numbers, Flags]) -> tuple[Array, Numbers, Flags]:
+        number, counts, missing = state
+        u, v = luck(number)
+        count, taken = propose(u - 0.5, v)
+        return number + 1, jnp.where(missing & taken, count, counts), missing & ~taken
+
+    start = (jnp.int32(0), jnp.zeros(wanted.shape, jnp.float32), wanted)
+    return jax.lax.while_loop(lambda state: jnp.any(state[2]), another, start)[1]
+
+
+def _poisson_mass(count: Numbers, mean: Numbers, more: Numbers) -> Numbers:
+    """Log-probability of `count`, which is `more` above the mean; by Stirling's series from 5 on.
+
+    `more` is given since the difference of large numbers has lost its digits.
+    """
+    excess = more / mean
     series = jnp.zeros(())
     for n in range(10, 1, -1):
         series = series * excess + (-1) ** n / (n * (n - 1))
@@ -203,16 +254,14 @@ def _poisson_mass(count: Float[Array, ""], mean: Float[Array, ""]) -> Float[Arra
     large = jnp.maximum(count, 5)
     remainder = 1 / (12 * large) - 1 / (360 * large**3)
     stirling = -deviance - remainder - 0.5 * jnp.log(2 * jnp.pi * large)
-    factorials = jnp.array([1, 1, 2, 6, 24], jnp.float32)[jnp.minimum(count, 4).astype(jnp.int32)]
-    return jnp.where(count < 5, count * jnp.log(mean) - mean - jnp.log(factorials), stirling)
+    # Nested, for a table look-up would keep the whole loop from vectorising.
+    two, six, many = (float(np.log(n)) for n in (2, 6, 24))
+    factorial = jnp.where(count < 3, two, jnp.where(count < 4, six, many))
+    exact = count * jnp.log(mean) - mean - jnp.where(count < 2, 0.0, factorial)
+    return jnp.where(count < 5, exact, stirling)
 
 
 # Single precision is said here, for the library would follow the x64 flag.
-def _uniform(key: Key[Array, ""]) -> Float[Array, ""]:
-    """One uniform."""
-    return jax.random.uniform(key, dtype=jnp.float32)
-
-
 def _gamma(key: Key[Array, ""], shape: Float[Array, ""]) -> Float[Array, ""]:
     """One gamma variate."""
     return jax.random.gamma(key, shape, dtype=jnp.float32)
@@ -221,8 +270,3 @@ def _gamma(key: Key[Array, ""], shape: Float[Array, ""]) -> Float[Array, ""]:
 def _beta(key: Key[Array, ""], a: Float[Array, ""], b: Float[Array, ""]) -> Float[Array, ""]:
     """One beta variate."""
     return jax.random.beta(key, a, b, dtype=jnp.float32)
-
-
-def _binomial(key: Key[Array, ""], n: Float[Array, ""], p: Float[Array, ""]) -> Float[Array, ""]:
-    """One binomial count of mean 10 or more."""
-    return jax.random.binomial(key, n, p, dtype=jnp.float32)

@@ -17,6 +17,7 @@ from .axes import AGENT, Scalar
 from .counter import fold, integer_from, keys_from, uniform_from, word_pair
 from .distributions import (
     ROUNDING,
+    Luck,
     beta_from,
     binomial_from,
     exponential_from,
@@ -222,7 +223,7 @@ class Draw:
 
         def count() -> Numbers:
             bits = self._bits(parts)
-            return valid(poisson_from(uniform_from(*bits(0)), lambda: _keys(bits), safe), right)
+            return valid(poisson_from(uniform_from(*bits(0)), _luck(bits), safe), right)
 
         return self._discrete(
             parts, valid(rate, right), count, lambda drawn: log_poisson(drawn, safe)
@@ -241,7 +242,7 @@ class Draw:
         def count() -> Numbers:
             bits = self._bits(parts)
             uniform = uniform_from(*bits(0))
-            return valid(binomial_from(uniform, lambda: _keys(bits), trials, safe), right)
+            return valid(binomial_from(uniform, _luck(bits), trials, safe), right)
 
         def log_probability(drawn: Numbers) -> Numbers:
             return log_binomial(jnp.where(right, drawn, 0.0), trials, safe)
@@ -385,6 +386,17 @@ def _parts(axis: Axis) -> tuple[str | int, ...]:
 def _keys(bits: Callable[[int], tuple[Bits, Bits]]) -> Key[Array, " draw"]:
     """A key of the library for each element of a stream, flat."""
     return keys_from(bits(1)[0].ravel(), bits(2)[0].ravel())
+
+
+def _luck(bits: Callable[[int], tuple[Bits, Bits]]) -> Luck:
+    """Pairs of uniforms for each element of a stream, round by round."""
+
+    def luck(number: Int[Array, ""]) -> tuple[Numbers, Numbers]:
+        own = bits(1)[0], bits(2)[0]
+        u, v = (uniform_from(*word_pair(own, number, lane)) for lane in (0, 1))
+        return u, v
+
+    return luck
 
 
 @jax.custom_jvp

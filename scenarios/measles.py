@@ -67,10 +67,10 @@ def init(population: Population, params: Params, draw: Draw) -> State:
 
 
 def leave(draw: Draw, people: Array, rate: Array, params: Params) -> tuple[Array, Array]:
-    """Who moves on at `rate`, and who moves on or dies, in a day, by agent and compartment."""
-    total, axes = rate + params.mu, ("agent", people.shape[1])
-    gone = draw.binomial(people, -jnp.expm1(-total / _YEAR), axes)
-    return draw.binomial(gone, rate / total, axes), gone
+    """Who moves on at `rate`, and who moves on or dies, in a day."""
+    total = rate + params.mu
+    gone = draw.binomial(people, -jnp.expm1(-total / _YEAR), "agent")
+    return draw.binomial(gone, rate / total, "agent"), gone
 
 
 def spread(state: State, params: Params, draw: Draw) -> State:
@@ -87,15 +87,14 @@ def spread(state: State, params: Params, draw: Draw) -> State:
     force = beta * (state.infectious + params.iota) ** params.alpha / params.people[day] * noise
     spaced = 1 - params.cohort + params.cohort * _YEAR * params.entry[day]
     born = draw.poisson(ones * params.births[day] * spaced / _YEAR)
-    people = jnp.stack([state.susceptible, state.exposed, state.infectious], axis=1)
-    rates = jnp.stack([force, ones * params.sigma, ones * params.gamma], axis=1)
-    moved, gone = leave(draw, people, rates, params)
-    infected, onset, recovered = moved.T
+    infected, left = leave(draw, state.susceptible, force, params)
+    onset, ripened = leave(draw, state.exposed, ones * params.sigma, params)
+    recovered, ended = leave(draw, state.infectious, ones * params.gamma, params)
     counted = jnp.where(day % 7 == 0, 0.0, state.cases)
     return state.replace(
-        susceptible=state.susceptible + born - gone[:, 0],
-        exposed=state.exposed + infected - gone[:, 1],
-        infectious=state.infectious + onset - gone[:, 2],
+        susceptible=state.susceptible + born - left,
+        exposed=state.exposed + infected - ripened,
+        infectious=state.infectious + onset - ended,
         cases=counted + recovered,
     )
 

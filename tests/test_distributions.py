@@ -111,11 +111,11 @@ def test_a_large_poisson_has_its_mean_variance_and_shape(draw):
 
 
 def test_binomial_follows_its_law(draw):
-    n = (1, 5, 30, 19, 100, 1000, 100_000)
-    p = (0.3, 0.02, 0.9, 0.5, 0.4, 0.7, 0.2)
-    drawn = draw.binomial(np.array(n), np.array(p), ("agent", 7))
+    n = (1, 5, 30, 19, 25, 100, 1000, 100_000, 3_000_000, 3_000_000, 3_000_000)
+    p = (0.3, 0.02, 0.9, 0.5, 0.45, 0.4, 0.7, 0.2, 4e-6, 0.001, 0.3)
+    drawn = draw.binomial(np.array(n), np.array(p), ("agent", len(n)))
     for column, law in enumerate(map(stats.binom, n, p)):
-        assert p_value(drawn[:, column], law) > LEAST, n[column]
+        assert p_value(drawn[:, column], law) > LEAST, (n[column], p[column])
 
 
 def test_rare_counts_are_right():
