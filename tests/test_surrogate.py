@@ -1,10 +1,13 @@
 """The Gaussian process that a search for a policy may follow."""
 
+from functools import partial
+
 import numpy as np
 import pytest
+from scipy import special
 
 from lpm.fitting.chance import generator_for
-from lpm.fitting.surrogate import best_of, learn_surrogate, propose
+from lpm.fitting.surrogate import Region, best_of, learn_surrogate, propose
 from lpm.launch import key_words
 from tests.test_policies import TARGET, quadratic, solve
 
@@ -59,10 +62,12 @@ def test_noise_and_surface_are_told_apart(known):
 
 def test_proposals_of_one_round_differ_and_lie_in_the_box(known):
     x, y = known
-    low, high = np.full(3, -1.0), np.full(3, 1.0)
-    more = propose(learn_surrogate(x, y, np.ones(len(x))), rng_for("proposals"), 4, low, high)
-    assert (more >= low).all()
-    assert (more <= high).all()
+    region = Region.about(x, np.copy)
+    found = learn_surrogate(region.scaled(x), y, np.ones(len(x)))
+    more = propose(found, region, x, rng_for("proposals"), 4)
+    margin = 0.2 * x.std(axis=0) + 1e-9
+    assert (more >= x.min(axis=0) - margin).all()
+    assert (more <= x.max(axis=0) + margin).all()
     gaps = np.linalg.norm(more[:, None] - more, axis=2)
     assert gaps[~np.eye(4, dtype=bool)].min() > 1e-3
 
@@ -70,17 +75,33 @@ def test_proposals_of_one_round_differ_and_lie_in_the_box(known):
 def test_a_few_rounds_find_the_bottom_that_random_points_miss():
     """25 points of 3 numbers, then 24 chosen; the control draws all 49."""
     rng = rng_for("search")
-    low, high = np.full(3, -1.5), np.full(3, 1.5)
     x = rng.uniform(-1.5, 1.5, (25, 3))
-    y = bowl(x)
+    region, y = Region.about(x, np.copy), bowl(x)
+
+    def learn():
+        return learn_surrogate(region.scaled(x), y, np.ones(len(x)))
+
     for _ in range(6):
-        more = propose(learn_surrogate(x, y, np.ones(len(x))), rng, 4, low, high)
+        more = propose(learn(), region, x, rng, 4)
         x, y = np.concatenate([x, more]), np.append(y, bowl(more))
-    best = bowl(best_of(learn_surrogate(x, y, np.ones(len(x))), rng, 1, low, high))[0]
+    best = bowl(best_of(learn(), region, x, rng, 1))[0]
     grid = np.stack(np.meshgrid(*[np.linspace(-1.5, 1.5, 121)] * 3), axis=-1).reshape(-1, 3)
     lowest, control = bowl(grid).min(), bowl(rng.uniform(-1.5, 1.5, (49, 3))).min()
     assert best - lowest < 0.02
     assert control - lowest > 0.05
+
+
+def test_numbers_that_mean_the_same_policy_are_one_point():
+    """Shares by softmax: all numbers raised alike. The numbers themselves are the control."""
+    rng = rng_for("shares")
+    z = rng.normal(size=(30, 4))
+    gain = (special.softmax(z, axis=1) ** 2).sum(axis=1)
+    lifted = z + rng.normal(size=(30, 1))
+    for view, same in [(partial(special.softmax, axis=1), True), (np.copy, False)]:
+        region = Region.about(z, view)
+        found = learn_surrogate(region.scaled(z), gain, np.ones(len(z)))
+        expected, other = (found.mean(region.scaled(x)) for x in (z, lifted))
+        assert np.allclose(expected, other, atol=1e-9) == same
 
 
 def test_optimise_finds_the_top_of_a_quadratic_by_it(town, keys):

@@ -1,5 +1,6 @@
 """A Gaussian process that stands for an expensive function, and where to look next under it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +17,15 @@ _FLAT = 10.0  # Standard deviation of the unknown level, in units of the spread 
 _PRIOR = np.array([-1.0, 0.0, 0.0, -1.0])  # Logs of slope, height, length (by sqrt(d)) and noise.
 _LOOSE = np.array([1.0, 0.7, 0.5, 1.0])  # Standard deviations of those logs.
 _FAR = 4.0  # How many of these they may lie from it.
-_NEAR = (0.1, 0.25, 0.5, 1.0)  # How far candidates lie from good points, on the scale of `width`.
+_NEAR = (
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+)  # How far candidates lie from good points, in units of the screen.
 _AROUND, _TOP = 1500, 8
+_MARGIN = 0.2  # How far to look beyond the first points, in units of their spread.
+_TINY = 1e-9
 
 
 @dataclass(frozen=True)
@@ -85,60 +93,84 @@ def learn_surrogate(
     return Surrogate(x, logs, noisy, root, cho_solve((root, True), y), level, unit)
 
 
+@dataclass(frozen=True)
+class Region:
+    """Where to look: a box of unconstrained numbers, and what the process is told of its points.
+
+    Attributes:
+        centre, width: mean and spread of the first points; width is the unit of steps.
+        low, high: the box, a little wider than the first points.
+        view: from points to numbers in units of their fields.
+        middle, unit: mean and spread of the views of the first points.
+    """
+
+    centre: Float[np.ndarray, " element"]
+    width: Float[np.ndarray, " element"]
+    low: Float[np.ndarray, " element"]
+    high: Float[np.ndarray, " element"]
+    view: Callable[[Where], Where]
+    middle: Float[np.ndarray, " element"]
+    unit: Float[np.ndarray, " element"]
+
+    @classmethod
+    def about(cls, points: Where, view: Callable[[Where], Where]) -> "Region":
+        """The region that points cover."""
+        width, seen = points.std(axis=0) + _TINY, view(points)
+        low = points.min(axis=0) - _MARGIN * width
+        high = points.max(axis=0) + _MARGIN * width
+        unit = seen.std(axis=0) + _TINY
+        return cls(points.mean(axis=0), width, low, high, view, seen.mean(axis=0), unit)
+
+    def scaled(self, points: Where) -> Where:
+        """What the process is told of points: their views, in units of the spread of the first."""
+        return (self.view(points) - self.middle) / self.unit
+
+    def around(
+        self, good: Float[np.ndarray, "good element"], rng: Generator, few: bool = False
+    ) -> Float[np.ndarray, "candidate element"]:
+        """Points near good ones; with `few`, half of them moved in a few elements only."""
+        size = good.shape[1]
+        step = rng.choice(_NEAR, (_AROUND, 1)) * rng.standard_normal((_AROUND, size))
+        if few:
+            step[::2] *= rng.uniform(size=(len(step[::2]), size)) < max(3 / size, 0.2)
+        near = good[rng.integers(len(good), size=_AROUND)] + self.width * step
+        return np.clip(near, self.low, self.high)
+
+
 def propose(
-    found: Surrogate,
-    rng: Generator,
-    count: int,
-    low: Float[np.ndarray, " element"],
-    high: Float[np.ndarray, " element"],
+    found: Surrogate, region: Region, known: Where, rng: Generator, count: int
 ) -> Float[np.ndarray, "proposed element"]:
-    """Points in a box where less than the lowest expected value can most be hoped for.
+    """Points of a region where less than the lowest expected value can most be hoped for.
 
     Expected improvement over the lowest mean at a known point. Each further point is chosen as if
-    those before had given what is expected of them.
+    those before had given what is expected of them. `known` are the points behind `found`.
 
     Source: Jones, Schonlau & Welch (1998), Journal of Global Optimization 13; Ginsbourger, Le
     Riche & Carraro (2010) for several points at once.
     """
-    chosen: list[np.ndarray] = []
     for _ in range(count):
-        good = found.x[np.argsort(found.mean(found.x))[:_TOP]]
-        pool = np.clip(_around(good, rng, few=True), low, high)
-        mean, spread = found.mean(pool), found.spread(pool)
-        gap = found.mean(found.x).min() - mean
-        hope = gap * norm.cdf(gap / spread) + spread * norm.pdf(gap / spread)
-        one = pool[[np.argmax(hope)]]
-        chosen.append(one[0])
-        found = _believe(found, one)
-    return np.stack(chosen)
+        expected = found.mean(found.x)
+        pool = region.around(known[np.argsort(expected)[:_TOP]], rng, few=True)
+        x = region.scaled(pool)
+        mean, spread = found.mean(x), found.spread(x)
+        gap = expected.min() - mean
+        best = int(np.argmax(gap * norm.cdf(gap / spread) + spread * norm.pdf(gap / spread)))
+        known = np.concatenate([known, pool[[best]]])
+        found = _believe(found, x[[best]])
+    return known[len(known) - count :]
 
 
 def best_of(
-    found: Surrogate,
-    rng: Generator,
-    count: int,
-    low: Float[np.ndarray, " element"],
-    high: Float[np.ndarray, " element"],
+    found: Surrogate, region: Region, known: Where, rng: Generator, count: int
 ) -> Float[np.ndarray, "proposed element"]:
     """Points with the lowest expected value, known ones among them, the lowest first."""
-    pool = found.x
+    pool, expected = known, found.mean(found.x)
+    sure = known[np.argsort(expected)[: count // 2]]
     for _ in range(3):
-        near = pool[np.argsort(found.mean(pool))[:_TOP]]
-        pool = np.concatenate([near, np.clip(_around(near, rng), low, high)])
-    order = np.argsort(found.mean(pool))
-    known = found.x[np.argsort(found.mean(found.x))[: count // 2]]
-    return np.concatenate([pool[order[: count - len(known)]], known])
-
-
-def _around(
-    good: Float[np.ndarray, "good element"], rng: Generator, few: bool = False
-) -> Float[np.ndarray, "candidate element"]:
-    """Points near good ones; with `few`, half of them moved in a few elements only."""
-    size = good.shape[1]
-    step = rng.choice(_NEAR, (_AROUND, 1)) * rng.standard_normal((_AROUND, size))
-    if few:
-        step[::2] *= rng.uniform(size=(len(step[::2]), size)) < max(3 / size, 0.2)
-    return good[rng.integers(len(good), size=_AROUND)] + step
+        near = pool[np.argsort(expected)[:_TOP]]
+        pool = np.concatenate([near, region.around(near, rng)])
+        expected = found.mean(region.scaled(pool))
+    return np.concatenate([pool[np.argsort(expected)[: count - len(sure)]], sure])
 
 
 def _believe(found: Surrogate, x: Float[np.ndarray, "1 element"]) -> Surrogate:
