@@ -71,7 +71,8 @@ def iterated_filtering(
         initial: those among them that act at step 0 only, and so are moved only there.
         iterations: filters, one after the other.
         params: where to start.
-        spread: standard deviation of a step; one for all fields, or by name.
+        spread: standard deviation of a step; one for all fields, or by name. Steps of all periods
+            add up: choose it by what it comes to times the root of their number, about 0.1.
         cooling: what is left of the spread after 50 iterations.
 
     Raises:
