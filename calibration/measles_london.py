@@ -4,9 +4,9 @@ python calibration/measles_london.py --data DIR likelihood --particles 5000 --fi
 python calibration/measles_london.py --data DIR search --out B    a quarter of an hour or two
 
 Model and estimates: He, Ionides & King (2010), J. R. Soc. Interface 7, 271; the log-likelihood that
-belongs to them is -3804.9 (standard error 0.16). The search starts a fifth away. Its parameters step
-every week, and steps of 730 weeks add up to 27 times one: with 0.02 a single pass forgets where it
-came from, and a hundred end 17 below, on a ridge of R0 above 100.
+belongs to them is -3804.9 (standard error 0.16). The search starts a fifth away. Its parameters
+step every week, and steps of 730 weeks add up to 27 times one: with 0.02 a single pass forgets
+where it came from, and a hundred end 17 below, on a ridge of R0 above 100.
 
 DIR, or the environment variable LPM_DATA, is the folder that holds `measles_uk_prevaccine`:
 cases_by_town.csv (weekly from 7 January 1944), pop_by_town.csv and births_by_town.csv (yearly from
