@@ -55,10 +55,10 @@ mixed = lpm.Scenario(init, (spread,), observe, Params(), steps=84, unit="day")
 
 
 def test_300_runs_cover_an_epidemic_of_four_parameters(report):
-    """100 truths, 10,000 people, few of them seeded: take-off is luck. 82 to 97 % is asked."""
+    """200 truths, few of 10,000 people seeded: take-off is luck. 82 to 97 % is asked."""
     series = Series("cases", np.ones(12), NegativeBinomial(10.0), window=7)
     found = check_coverage(
-        mixed, lpm.Population.toy(1), series, keys=[0, 1], truths=100, budget=300
+        mixed, lpm.Population.toy(1), series, keys=[0, 1], truths=200, budget=300
     )
     judged = found.coverage.filter(found.coverage["level"] == 0.9)
     for row in judged.to_dicts():

@@ -41,7 +41,7 @@ NEW_YORKERS = 10_000  # As few as its tables can be drawn for.
 FIVE_KEYS = 24  # 64 pairs of differences for each of five fields, 26 runs a key.
 MANY = Lineage(rate=0.1)
 MANY_KEYS = 17  # 256 pairs of differences in all, 30 runs a key.
-SIGNED_PAIRS = 2500
+SIGNED_PAIRS = 4600
 RESULT = Path(__file__).parent / "results" / "gradient_table.json"
 
 

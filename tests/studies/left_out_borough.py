@@ -147,7 +147,7 @@ def run(data: Path, left_out: str, *, budget: int, members: int, out: Path | Non
 
 
 def summarise(fit: RegionalFit, left_out: str) -> dict:
-    """The verdict on the borough left out: A6 asks for a lower score and 80 to 97 % inside."""
+    """The verdict on the borough left out: a lower score is hoped for, and 80 to 97 % inside."""
     table = fit.table.filter(pl.col("left_out"))
     rows = {row["fit"]: row for row in table.to_dicts()}
     mine, stays = rows["network"], rows["persistence"]
