@@ -242,7 +242,7 @@ def _reject(
 def _poisson_mass(count: Numbers, mean: Numbers, more: Numbers) -> Numbers:
     """Log-probability of `count`, which is `more` above the mean; by Stirling's series from 5 on.
 
-    `more` is given since the difference of large numbers has lost its digits.
+    `more` is given, since the difference of two large numbers has lost its digits.
     """
     excess = more / mean
     series = jnp.zeros(())

@@ -17,12 +17,7 @@ _FLAT = 10.0  # Standard deviation of the unknown level, in units of the spread 
 _PRIOR = np.array([-1.0, 0.0, 0.0, -1.0])  # Logs of slope, height, length (by sqrt(d)) and noise.
 _LOOSE = np.array([1.0, 0.7, 0.5, 1.0])  # Standard deviations of those logs.
 _FAR = 4.0  # How many of these they may lie from it.
-_NEAR = (
-    0.1,
-    0.25,
-    0.5,
-    1.0,
-)  # How far candidates lie from good points, in units of the screen.
+_NEAR = (0.1, 0.25, 0.5, 1.0)  # How far candidates lie from good points, in their spread.
 _AROUND, _TOP = 1500, 8
 _MARGIN = 0.2  # How far to look beyond the first points, in units of their spread.
 _TINY = 1e-9
@@ -98,13 +93,12 @@ class Region:
     """Where to look: a box of unconstrained numbers, and what the process is told of its points.
 
     Attributes:
-        centre, width: mean and spread of the first points; width is the unit of steps.
+        width: spread of the first points, the unit of steps.
         low, high: the box, a little wider than the first points.
         view: from points to numbers in units of their fields.
         middle, unit: mean and spread of the views of the first points.
     """
 
-    centre: Float[np.ndarray, " element"]
     width: Float[np.ndarray, " element"]
     low: Float[np.ndarray, " element"]
     high: Float[np.ndarray, " element"]
@@ -119,7 +113,7 @@ class Region:
         low = points.min(axis=0) - _MARGIN * width
         high = points.max(axis=0) + _MARGIN * width
         unit = seen.std(axis=0) + _TINY
-        return cls(points.mean(axis=0), width, low, high, view, seen.mean(axis=0), unit)
+        return cls(width, low, high, view, seen.mean(axis=0), unit)
 
     def scaled(self, points: Where) -> Where:
         """What the process is told of points: their views, in units of the spread of the first."""
