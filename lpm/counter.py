@@ -92,6 +92,14 @@ def uniform_from(
     return jnp.minimum(whole + part, jnp.float32(1 - 2.0**-24))
 
 
+def uniform_pair(
+    keys: Stream, number: Int[Array, ""]
+) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
+    """Two uniforms for each key, independent of those of any other number."""
+    first, second = (uniform_from(*word_pair(keys, number, lane)) for lane in (0, 1))
+    return first, second
+
+
 def integer_from(
     word: UInt32[Array, "*shape"], low: UInt32[Array, "*shape"], span: UInt32[Array, "*shape"]
 ) -> UInt32[Array, "*shape"]:

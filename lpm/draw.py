@@ -13,8 +13,8 @@ from jax.extend import core as extension
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
-from .axes import AGENT, Scalar
-from .counter import fold, integer_from, keys_from, uniform_from, word_pair
+from .axes import AGENT, Axis, Lengths, Scalar, axis_parts
+from .counter import fold, integer_from, keys_from, uniform_from, uniform_pair, word_pair
 from .distributions import (
     ROUNDING,
     Luck,
@@ -32,9 +32,8 @@ from .distributions import (
     shares,
     valid,
 )
-from .errors import ScenarioError, listing, unknown
+from .errors import ScenarioError, listing
 
-Axis: TypeAlias = str | tuple[str | int, ...]
 Numbers: TypeAlias = Float[Array, "..."]
 Bits: TypeAlias = UInt32[Array, "..."]
 
@@ -90,7 +89,7 @@ class Draw:
         self._name, self._slot = name, slot
         self._alive = alive
         self._generation = generation
-        self._sizes = {AGENT: slot.shape[0], **(sizes or {})}
+        self._lengths = Lengths(f"a draw in `{name}`", {AGENT: slot.shape[0], **(sizes or {})})
         self._estimator = estimator
         self._calls = 0
         self._words = fold(key, step, crc32(name.encode()))
@@ -145,9 +144,9 @@ class Draw:
         known = not isinstance(low, jax.Array) and not isinstance(high, jax.Array)
         if known and np.any(np.asarray(high) <= np.asarray(low)):
             raise ScenarioError(f"integers from {low} to {high} in `{self._name}` are none")
-        shape = self._shape(axis)
-        start = self._fit(low, shape, jnp.int32)
-        stop = self._fit(high, shape, jnp.int32)
+        shape = self._lengths.shape(axis)
+        start = self._lengths.fit(low, shape, jnp.int32)
+        stop = self._lengths.fit(high, shape, jnp.int32)
         span = jnp.where(stop > start, stop.astype(jnp.uint32) - start.astype(jnp.uint32), 0)
         drawn = integer_from(*self._bits(axis)(0), span)
         return (start.astype(jnp.uint32) + drawn).astype(jnp.int32)
@@ -193,7 +192,7 @@ class Draw:
                 "use one_hot=True"
             )
         given = jnp.asarray(probs if logits is None else logits, jnp.float32)
-        leading = self._axis_of(given.shape[:-1]) if axis is None else _parts(axis)
+        leading = self._lengths.axis_of(given.shape[:-1]) if axis is None else axis_parts(axis)
         parts, (given,) = self._parameters((*leading, given.shape[-1]), given)
         share, logs = shares(given) if logits is None else log_shares(given)
 
@@ -276,54 +275,20 @@ class Draw:
         partner = jnp.where((place | 1) < jnp.sum(alive), place ^ 1, place)
         return jnp.zeros_like(order).at[order].set(order[partner])
 
-    def _axis_of(self, shape: tuple[int, ...]) -> tuple[str | int, ...]:
-        """The axes of a parameter, its first one found by its length; agents come first."""
-        if not shape:
-            raise ScenarioError(
-                f"a draw in `{self._name}` has scalar parameters and no axis; "
-                f"give one of {listing(self._sizes)}, or () for a single number"
-            )
-        for name, size in {AGENT: self._slot.shape[0], **self._sizes}.items():
-            if size == shape[0]:
-                return (name, *shape[1:])
-        raise ScenarioError(
-            f"a draw in `{self._name}` has parameters of length {shape[0]}; there are axes "
-            f"{listing(f'{name}: {size}' for name, size in self._sizes.items())}"
-        )
-
-    def _shape(self, axis: Axis) -> tuple[int, ...]:
-        """The lengths of `axis`."""
-        wrong = [part for part in _parts(axis) if isinstance(part, str) and part not in self._sizes]
-        if wrong:
-            raise ScenarioError(unknown(f"a draw in `{self._name}`", "axis", wrong, self._sizes))
-        return tuple(
-            self._sizes[part] if isinstance(part, str) else int(part) for part in _parts(axis)
-        )
-
-    def _fit(self, value: ArrayLike, shape: tuple[int, ...], dtype: type) -> Array:
-        """`value` along all of `shape`."""
-        array = jnp.asarray(value, dtype)
-        try:
-            return jnp.broadcast_to(array, shape)
-        except ValueError as error:
-            raise ScenarioError(
-                f"a draw in `{self._name}` of shape {listing(map(str, shape))} has a parameter "
-                f"of shape {listing(map(str, array.shape))}"
-            ) from error
-
     def _parameters(
         self, axis: Axis | None, *values: ArrayLike
     ) -> tuple[tuple[str | int, ...], list[Numbers]]:
         """The axes of a draw and its parameters as float32 along them."""
         arrays = [jnp.asarray(value, jnp.float32) for value in values]
         if axis is None:
-            axis = self._axis_of(max((array.shape for array in arrays), key=len))
-        shape = self._shape(axis)
-        return _parts(axis), [self._fit(array, shape, jnp.float32) for array in arrays]
+            axis = self._lengths.axis_of(max((array.shape for array in arrays), key=len))
+        shape = self._lengths.shape(axis)
+        fitted = [self._lengths.fit(array, shape, jnp.float32) for array in arrays]
+        return axis_parts(axis), fitted
 
     def _bits(self, axis: Axis) -> Callable[[int], tuple[Bits, Bits]]:
         """A new stream; call the result with 0, 1, 2 for independent word pairs along `axis`."""
-        shape, parts = self._shape(axis), _parts(axis)
+        shape, parts = self._lengths.shape(axis), axis_parts(axis)
         lead = parts.index(AGENT) if AGENT in parts else 0  # it counts; the others are lanes
         self._calls += 1
         stream = fold(self._words, self._calls, 0)
@@ -363,8 +328,8 @@ class Draw:
                 "jit, where the score estimator cannot read it; move it out or use another "
                 "estimator"
             )
-        if self._alive is not None and AGENT in _parts(axis):
-            along = tuple(-1 if part == AGENT else 1 for part in _parts(axis))
+        if self._alive is not None and AGENT in axis_parts(axis):
+            along = tuple(-1 if part == AGENT else 1 for part in axis_parts(axis))
             alive = jnp.broadcast_to(self._alive.reshape(along), log_probability.shape)
             log_probability = jnp.where(alive, log_probability, 0.0)
         self._ledger.total = self._ledger.total + jnp.sum(log_probability)
@@ -378,11 +343,6 @@ class _Ledger:
         self.trace = _trace_state()
 
 
-def _parts(axis: Axis) -> tuple[str | int, ...]:
-    """`axis` as a tuple."""
-    return (axis,) if isinstance(axis, str) else axis
-
-
 def _keys(bits: Callable[[int], tuple[Bits, Bits]]) -> Key[Array, " draw"]:
     """A key of the library for each element of a stream, flat."""
     return keys_from(bits(1)[0].ravel(), bits(2)[0].ravel())
@@ -390,13 +350,7 @@ def _keys(bits: Callable[[int], tuple[Bits, Bits]]) -> Key[Array, " draw"]:
 
 def _luck(bits: Callable[[int], tuple[Bits, Bits]]) -> Luck:
     """Pairs of uniforms for each element of a stream, round by round."""
-
-    def luck(number: Int[Array, ""]) -> tuple[Numbers, Numbers]:
-        own = bits(1)[0], bits(2)[0]
-        u, v = (uniform_from(*word_pair(own, number, lane)) for lane in (0, 1))
-        return u, v
-
-    return luck
+    return lambda number: uniform_pair((bits(1)[0], bits(2)[0]), number)
 
 
 @jax.custom_jvp

@@ -17,6 +17,7 @@ from lpm.counter import (
     keys_from,
     stream_key,
     uniform_from,
+    uniform_pair,
     word_pair,
     words,
 )
@@ -240,6 +241,14 @@ def test_library_keys_run_on_this_generator():
     again = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 1)))(keys)
     assert abs(correlation(drawn, again)) < 4.5
     assert jax.random.key(3, impl=jax.random.key_impl(keys)).shape == ()
+
+
+def test_pairs_of_uniforms_are_new_for_each_key_number_and_side():
+    keys = word_pair(STREAM, slots(2**16))
+    found = [x for number in range(3) for x in uniform_pair(keys, jnp.int32(number))]
+    for i, one in enumerate(found):
+        assert stats.kstest(np.asarray(one), "uniform").pvalue > 1e-4
+        assert all(abs(correlation(one, other)) < 4.5 for other in found[:i])
 
 
 def test_library_keys_refuse_other_widths():

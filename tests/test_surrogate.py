@@ -104,6 +104,13 @@ def test_numbers_that_mean_the_same_policy_are_one_point():
         assert np.allclose(expected, other, atol=1e-9) == same
 
 
+def test_a_number_that_moves_by_rounding_alone_is_no_distance():
+    z = rng_for("still").normal(size=(30, 2))
+    region = Region.about(z, lambda x: np.c_[x[:, 0], 7 + 1e-7 * x[:, 1]])
+    assert np.ptp(region.scaled(z)[:, 1]) < 1e-5
+    assert region.scaled(z)[:, 0].std() == pytest.approx(1)
+
+
 def test_optimise_finds_the_top_of_a_quadratic_by_it(town, keys):
     found = solve(town, keys, quadratic, estimator="surrogate", budget=400)
     assert found.estimator == "surrogate"

@@ -20,7 +20,7 @@ _FAR = 4.0  # How many of these they may lie from it.
 _NEAR = (0.1, 0.25, 0.5, 1.0)  # How far candidates lie from good points, in their spread.
 _AROUND, _TOP = 1500, 8
 _MARGIN = 0.2  # How far to look beyond the first points, in units of their spread.
-_TINY = 1e-9
+_ROUNDING = 1e-6  # Views are float32.
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,13 @@ class Region:
     @classmethod
     def about(cls, points: Where, view: Callable[[Where], Where]) -> "Region":
         """The region that points cover."""
-        width, seen = points.std(axis=0) + _TINY, view(points)
+        width, seen = points.std(axis=0), view(points)
         low = points.min(axis=0) - _MARGIN * width
         high = points.max(axis=0) + _MARGIN * width
-        unit = seen.std(axis=0) + _TINY
-        return cls(width, low, high, view, seen.mean(axis=0), unit)
+        unit = seen.std(axis=0)
+        # What never moved but for rounding must not fill the distance between points.
+        still = unit <= _ROUNDING * np.abs(seen).max(axis=0)
+        return cls(width, low, high, view, seen.mean(axis=0), np.where(still, 1.0, unit))
 
     def scaled(self, points: Where) -> Where:
         """What the process is told of points: their views, in units of the spread of the first."""

@@ -11,9 +11,9 @@ from typing import Any, final
 import jax
 import jax.numpy as jnp
 
-from ...axes import AGENT, Array, Bool, Float
+from ...axes import AGENT, Array, Axis, Bool, Float
 from ...counter import uniform_from
-from ...draw import Axis, Draw
+from ...draw import Draw
 from ...errors import ScenarioError
 
 _NO_TWIN = "the lineage estimator follows coins of agents alone"
