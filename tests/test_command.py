@@ -349,11 +349,11 @@ def test_memory_of_an_accelerator_is_counted_apart(monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: (10**12, 10**9))
     fits, told = memory.verdict(need, 10**8)
     assert not fits
-    assert "of the accelerator, 1.0 GB are free; about 20,000,000 would fit" in told
-    assert need.device(10**8, devices=8) == 10**8 // 8 * 50
+    assert "of the accelerator, 1.0 GB are free; about 25,000,000 would fit" in told
+    assert need.device(10**8, devices=8) == 10**8 // 8 * 40
     fits, told = memory.verdict(need, 10**8, devices=8)
     assert fits
-    assert "about 0.6 GB of each accelerator, 1.0 GB are free" in told
+    assert "about 0.5 GB of each accelerator, 1.0 GB are free" in told
 
 
 def test_small_runs_advance_together_and_need_memory_for_all():

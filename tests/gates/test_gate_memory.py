@@ -39,7 +39,9 @@ def peak(name, agents):
     return int(done.stdout) * 1024
 
 
-@pytest.mark.parametrize(("name", "agents"), [("sir", 3_000_000), ("epidemic", 1_000_000)])
+@pytest.mark.parametrize(
+    ("name", "agents"), [("sir", 30_000_000), ("epidemic", 8_000_000), ("labour_tax", 10_000_000)]
+)
 def test_the_estimate_is_within_a_quarter_of_the_peak(report, name, agents):
     scenario = importlib.import_module(f"scenarios.{name}").scenario
     told = measure(scenario, scenario.params).total(agents)
