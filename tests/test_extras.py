@@ -81,6 +81,11 @@ def test_priors_of_numpyro_are_drawn_from_and_salib_lays_out_the_points():
             r"pip install 'lpm\[infer\]'",
         ),
         (
+            "flowjax.flows",
+            lambda: posterior(scenario, TOWN, SERIES, keys=[0], guide="flow"),
+            r"pip install 'lpm\[infer\]'",
+        ),
+        (
             "SALib.sample",
             lambda: sobol(scenario, TOWN, "level", keys=[0, 1], budget=384),
             r"pip install 'lpm\[sa\]'",

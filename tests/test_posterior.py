@@ -119,10 +119,70 @@ def test_tempered_finds_the_beta_posterior_of_a_plain_function(one):
 
 def test_the_guide_finds_the_gamma_posterior(one):
     found = posterior(still, one, series, keys=[0, 1], budget=1600, fields=["rate"])
-    # Twice a hundred steps of a noisy descent: the spread to about 10 %.
-    close(found, 0.35, 0.25)
+    # Skewness 0.14: the nearest normal law of the log differs by less than 2 % in the spread;
+    # 4,000 draws leave 1.1 % of it.
+    close(found, 0.03, 0.05)
     assert found.runs <= 1600
-    assert found.diagnostics["pareto_k"] < 0.7
+    assert found.diagnostics["pareto_k"] < 0.9  # The gamma's lower tail is below the normal's.
+
+
+class Plane(lpm.Params):
+    u: Scalar = lpm.parameter(0.0, within=(None, None), prior=dist.Normal(0.0, 1.0))
+    v: Scalar = lpm.parameter(0.0, within=(None, None), prior=dist.Normal(0.0, 2.0))
+
+
+def show(state, params):
+    return {"u": params.u, "v": params.v}
+
+
+plane = lpm.Scenario(init, (stay,), show, Plane(), steps=1)
+
+
+def tilted(run):
+    """Two correlated measurements, of 0.3 and -0.2, with sd 0.1 and correlation 0.9."""
+    x = jnp.stack([run.observed["u"][-1] - 0.3, run.observed["v"][-1] + 0.2])
+    return -0.5 * x @ jnp.linalg.inv(jnp.array([[0.01, 0.009], [0.009, 0.01]])) @ x
+
+
+def bent(run):
+    """A measurement of v - u^2, which is 0 with sd 0.3: a banana."""
+    u, v = run.observed["u"][-1], run.observed["v"][-1]
+    return -0.5 * ((v - u**2) / 0.3) ** 2
+
+
+def test_the_guide_is_exact_where_the_posterior_is_normal(one):
+    """Of quadratics the regression leaves nothing: only the 4,000 draws are luck (1.1 %)."""
+    found = posterior(plane, one, tilted, keys=[0], budget=400)
+    noise = np.array([[0.01, 0.009], [0.009, 0.01]])
+    cov = np.linalg.inv(np.linalg.inv(noise) + np.diag([1, 0.25]))
+    mean = cov @ np.linalg.solve(noise, [0.3, -0.2])
+    seen = np.cov(found.points, rowvar=False)
+    root = np.linalg.cholesky(cov)
+    # Mirrored draws have the guide's mean, up to the single precision of the run.
+    assert np.abs(np.linalg.solve(root, found.points.mean(axis=0) - mean)).max() < 0.02
+    spreads = np.linalg.eigvalsh(np.linalg.solve(root, np.linalg.solve(root, seen).T))
+    np.testing.assert_allclose(np.sqrt(spreads), 1, atol=0.05)
+
+
+def test_a_flow_bends_as_the_posterior_and_a_normal_guide_cannot(one):
+    u, v = np.meshgrid(np.linspace(-5, 5, 801), np.linspace(-3, 12, 1201), indexing="ij")
+    exact = np.exp(-0.5 * (u**2 + (v / 2) ** 2 + ((v - u**2) / 0.3) ** 2))
+    exact /= exact.sum()
+    sd = np.sqrt((exact * u**2).sum())
+    middle = (exact * v).sum()
+
+    def misses(guide):
+        found = posterior(plane, one, bent, keys=[0], budget=4000, guide=guide)
+        x, y = found.points.T
+        return abs(x.std() / sd - 1), abs(y.mean() / middle - 1), (y - x**2).std()
+
+    flow, normal = misses("flow"), misses("normal")
+    # Of ten keys the flow was off by 6 % and 9 % at most.
+    assert flow[0] < 0.15
+    assert flow[1] < 0.25
+    assert flow[2] == pytest.approx(np.sqrt((exact * (v - u**2) ** 2).sum()), rel=0.25)
+    assert normal[0] > 0.25
+    assert normal[1] > 0.25
 
 
 def test_the_ensemble_finds_the_gamma_posterior_in_few_runs(one):
@@ -210,6 +270,7 @@ def test_requests_that_cannot_succeed_are_refused_before_a_run(one, tmp_path):
     wrong("it is one of", method="nuts")
     wrong("needs at least 120", method="ensemble", budget=100)
     wrong("needs at least 300", method="variational", budget=100)
+    wrong("guide = 'square'; it is one of", guide="square")
     wrong("needs at least 200", method="smc", budget=100)
     wrong("can simulate", lambda run: run.observed["cases"][-1], method="ensemble")
     wrong("can simulate", lambda run: run.observed["cases"][-1], method="amortised", budget=5000)

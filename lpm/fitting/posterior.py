@@ -15,6 +15,7 @@ from .amortised import infer_amortised
 from .averaging import Average, choose_average
 from .ensemble_posterior import infer_ensemble, least_budget
 from .evidence import Evidence, LogLikelihood
+from .flow_guide import need_flowjax
 from .journal import Journal
 from .objective import Objective
 from .placed import placed
@@ -24,7 +25,7 @@ from .runs import check_loss
 from .space import Space
 from .synthetic import SYNTHETIC, check_synthetic, learn_synthetic
 from .tempered import infer_tempered
-from .variational import infer_variational
+from .variational import GUIDES, infer_variational
 from .watching import open_watch
 
 METHODS = ("variational", "smc", "amortised", "ensemble")
@@ -47,6 +48,7 @@ def posterior(
     progress: bool | None = None,
     step: float = 0.05,
     weight: float = 1.0,
+    guide: str = "normal",
     particles: int | None = None,
     devices: Any = None,
 ) -> Posterior:
@@ -76,8 +78,10 @@ def posterior(
             luck of runs and of few keys as noise about the mean run.
         out: folder for a journal to resume from, and for the result.
         progress: a bar; by default where a person looks.
-        step: of differences (variational), on the unconstrained scale.
+        step: of the differences that give variational its start, on the unconstrained scale.
         weight: the log-likelihood is divided by it (variational); above 1, the data count less.
+        guide: what variational chooses among: "normal" laws, or those of a "flow", for posteriors
+            of other shapes, which needs some thousand draws and `pip install 'lpm[infer]'`.
         particles: of smc; by default as many as leave the budget some thirty rounds.
         devices: for each run: a number, or a list of JAX devices; one by default.
 
@@ -90,14 +94,14 @@ def posterior(
     population = placed(population, devices)
     names = choose_fields(params, "parameter", fields)
     space, evidence = Space(params, names), Evidence(log_likelihood)
-    check_request(space, evidence, method, budget, len(words))
+    check_request(space, evidence, method, budget, len(words), guide)
     average = _choose(combine, evidence)
     check_loss(scenario, population, log_likelihood, words, params, steps, every)
     about = identity(describe_run(scenario, population, params, words, steps, every, "stop")) | {
         "verb": "posterior",
         "fields": list(names),
         "budget": budget,
-        "choices": [method, str(average), step, weight, particles],
+        "choices": [method, str(average), step, weight, guide, particles],
     }
     objective = Objective(
         scenario, (population,), evidence.readings, words, space, steps, every, Journal(out, about)
@@ -111,6 +115,7 @@ def posterior(
             average=average,
             step=step,
             weight=weight,
+            guide=guide,
             particles=particles,
         )
         watch(int(objective.runs), 0.0)
@@ -128,6 +133,7 @@ def infer(
     average: Average | str | None = None,
     step: float = 0.05,
     weight: float = 1.0,
+    guide: str = "normal",
     particles: int | None = None,
 ) -> Posterior:
     """The posterior by a method, all else being checked; see `posterior`."""
@@ -138,7 +144,7 @@ def infer(
     if method == "smc":
         points, said = infer_tempered(objective, evidence, law, budget, particles)
     elif method == "variational":
-        points, said = infer_variational(objective, evidence, law, budget, step, weight)
+        points, said = infer_variational(objective, evidence, law, budget, step, weight, guide)
     elif method == "amortised":
         learnt = infer_amortised(objective, evidence, budget)
         levels, said = learnt.condition(evidence)
@@ -161,7 +167,14 @@ def infer(
     )
 
 
-def check_request(space: Space, evidence: Evidence, method: str, budget: int, worlds: int) -> None:
+def check_request(
+    space: Space,
+    evidence: Evidence,
+    method: str,
+    budget: int,
+    worlds: int,
+    guide: str = "normal",
+) -> None:
     """Refuse before a run what cannot succeed.
 
     Raises:
@@ -169,6 +182,10 @@ def check_request(space: Space, evidence: Evidence, method: str, budget: int, wo
     """
     if method not in METHODS:
         raise FittingError(f"method = {method!r}; it is one of {list(METHODS)}")
+    if guide not in GUIDES:
+        raise FittingError(f"guide = {guide!r}; it is one of {list(GUIDES)}")
+    if guide == "flow" and method == "variational":
+        need_flowjax()
     if not space.size:
         raise FittingError(f"fields {list(space.fields)} hold no elements; nothing to infer")
     if method in ("ensemble", "amortised"):
