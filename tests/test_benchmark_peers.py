@@ -93,6 +93,7 @@ def test_what_is_said_of_gatherers_is_what_their_final_state_holds():
     assert found["wealth"] == pytest.approx(np.asarray(end.sugar)[alive].mean(), rel=1e-6)
 
 
+@pytest.mark.gate
 def test_slacks_of_the_sugarscape_accept_other_luck_and_refuse_another_growback():
     row = next(row for row in ROWS if row.name == "sugarscape")
     here, there = gathered(1.0, range(1, 9)), gathered(1.0, range(11, 19))

@@ -157,6 +157,7 @@ def test_slopes_by_both_schedules_are_those_of_differences_of_other_code():
     assert abs(by_stringency[1, 1] / other_lag - 1) > 0.05
 
 
+@pytest.mark.gate
 def test_the_best_subsidy_makes_marginal_utility_the_price_of_money():
     x = plain(PARAMS)
     people = np.array([19e6, 12e6, 7e6, 3e6])

@@ -79,6 +79,7 @@ def test_p_values_are_uniform_under_the_right_model(one):
     assert sum(one.rings for one in found) <= 5
 
 
+@pytest.mark.gate
 def test_a_curve_bent_the_wrong_way_rings(one):
     series = data(one, bent, 3)
     found = check_fit(line, one, series, fitted(one, series, 3), keys=[1, 2])
@@ -125,6 +126,7 @@ class Told(lpm.Params):
     bend: Scalar = lpm.constant(0.0)
 
 
+@pytest.mark.gate
 def test_a_parameter_far_from_what_is_known_of_it_rings(one):
     known = line.replace(params=Told())
     for level, rings in ((100.0, False), (250.0, True)):

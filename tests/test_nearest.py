@@ -119,6 +119,7 @@ def told(monkeypatch=None) -> tuple[np.ndarray, np.ndarray, int]:
     return miss, table["sd"].to_numpy() / PRIOR_SD, found.diagnostics["batches_by_nearest"]
 
 
+@pytest.mark.gate
 def test_a_short_wave_is_found_over_wide_priors():
     """Over 30 such data sets of other code the median area was 0.02, by emulators alone 0.7."""
     miss, sd, batches = told()
@@ -127,6 +128,7 @@ def test_a_short_wave_is_found_over_wide_priors():
     assert sd.prod() < 0.1
 
 
+@pytest.mark.gate
 def test_by_the_emulator_alone_it_is_not_found(monkeypatch):
     _, sd, batches = told(monkeypatch)
     assert batches == 0

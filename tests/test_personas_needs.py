@@ -169,6 +169,7 @@ def errors(seed, calls):
     return found
 
 
+@pytest.mark.gate
 def test_equal_calls_tell_more_where_they_matter_and_a_random_ranking_does_not():
     """Root mean square errors over 12 worlds; a quarter of the entries is asked."""
     seen = np.array([errors(seed, 48) for seed in range(12)])

@@ -164,6 +164,7 @@ def test_the_guide_is_exact_where_the_posterior_is_normal(one):
     np.testing.assert_allclose(np.sqrt(spreads), 1, atol=0.05)
 
 
+@pytest.mark.gate
 def test_a_flow_bends_as_the_posterior_and_a_normal_guide_cannot(one):
     u, v = np.meshgrid(np.linspace(-5, 5, 801), np.linspace(-3, 12, 1201), indexing="ij")
     exact = np.exp(-0.5 * (u**2 + (v / 2) ** 2 + ((v - u**2) / 0.3) ** 2))

@@ -64,6 +64,7 @@ def level(name, zones, incidence, totals, zone_of):
     return Level(name, labels, tuple(incidence), stacked, target, np.zeros_like(target), zone_of)
 
 
+@pytest.mark.gate
 @needs_calm
 def test_930_zones_and_35_tracts_are_met_but_for_three_named_ones():
     homes = calm_households()
