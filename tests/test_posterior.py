@@ -282,6 +282,27 @@ def test_requests_that_cannot_succeed_are_refused_before_a_run(one, tmp_path):
         Posterior.load(tmp_path, still, one)
 
 
+def test_a_guide_keeps_away_from_where_runs_fail(one):
+    def half(run):
+        """A measurement of v with sd 0.1, and no number where u is below 0."""
+        u, v = run.observed["u"][-1], run.observed["v"][-1]
+        return jnp.where(u < 0, jnp.nan, -50 * v**2)
+
+    found = posterior(plane, one, half, keys=[0], budget=1000)
+    assert (found.points[:, 0] < 0).mean() < 0.1
+    # Half a normal law has mean 0.80 and sd 0.60.
+    assert found.points[:, 0].mean() == pytest.approx(0.8, abs=0.3)
+    assert found.points[:, 1].std() == pytest.approx(0.1, rel=0.2)
+
+
+def test_a_likelihood_that_fails_everywhere_is_named(one):
+    def never(run):
+        return jnp.where(run.observed["u"][-1] == 0, 0.0, jnp.nan)
+
+    with pytest.raises(FittingError, match="at any of 60 places under the priors"):
+        posterior(plane, one, never, keys=[0], budget=400)
+
+
 class _Silent:
     def log_likelihood(self, observed, mean):
         return jnp.zeros(mean.shape)

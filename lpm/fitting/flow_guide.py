@@ -56,10 +56,9 @@ class FlowGuide:
 
         All count alike: those that are unlikely keep the flow from growing where they are.
         """
-        fine = np.isfinite(values)
-        short = self.room - int(fine.sum())
-        below = np.maximum(values[fine] - values[fine].max(), -_DEEP - len(self.normal.mean))
-        z = np.pad(self.normal.standard(points[fine]), ((0, short), (0, 0)))
+        short = self.room - len(points)
+        below = np.maximum(values - values.max(), -_DEEP - len(self.normal.mean))
+        z = np.pad(self.normal.standard(points), ((0, short), (0, 0)))
         level, counts = np.pad(below, (0, short)), np.arange(self.room) < self.room - short
         held = np.arange(self.room) % round(1 / _HELD) == 0
         moved, fixed = eqx.partition(self.flow, eqx.is_inexact_array)

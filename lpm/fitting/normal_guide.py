@@ -45,7 +45,7 @@ class NormalGuide:
     def refit(self, points: Points, values: Values, laws: Values) -> "NormalGuide":
         """Follow the nearest quadratic to the log-density, held near this guide.
 
-        Log-densities may lack a constant, and some may fail; `laws` are of the guides drawn from.
+        Log-densities may lack a constant; `laws` are of the guides that the points are drawn from.
         Points count by how likely they are now, against when they were drawn, once at most.
         Regression finds what the guide lacks, in Hermite polynomials of unit variance under it.
         Under its own draws their coefficients are the mean slope and curvature of the log-density.
@@ -53,9 +53,8 @@ class NormalGuide:
         Source: Salimans & Knowles (2013), Bayesian Analysis 8.
         """
         size, root = len(self.mean), self.root
-        fine = np.isfinite(values)
-        z, own = self.standard(points[fine]), self.log_density(points[fine])
-        counts, lacks = np.exp(np.minimum(own - laws[fine], 0.0)), values[fine] - own
+        z, own = self.standard(points), self.log_density(points)
+        counts, lacks = np.exp(np.minimum(own - laws, 0.0)), values - own
         rows, columns = np.tril_indices(size)
         scale = np.where(rows == columns, np.sqrt(0.5), 1.0)
         squares = scale * (z[:, rows] * z[:, columns] - (rows == columns))

@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from ..errors import FittingError
 from ..population.seeds import Generator
 from .averaging import Average
 from .chance import generator_for
 from .emulator import next_step, resample
 from .evidence import Evidence
 from .flow_guide import FlowGuide, flow_about
-from .normal_guide import NormalGuide
+from .normal_guide import NormalGuide, Values
 from .objective import Objective, Points
 from .psis import FINE, pareto_k
 from .synthetic import SyntheticLaw, averaged, residuals_of
@@ -23,7 +24,6 @@ _G = TypeVar("_G", NormalGuide, FlowGuide)
 _KEPT = 4000
 _SCREEN, _CHECK = 0.15, 0.2  # Of the budget: to find a start, and to weigh the guide at the end.
 _NORMAL = 0.4  # Of the draws between, by which a flow learns where it starts.
-_FLAT = 0.3  # Standard deviations of the guide at the start, in those of the prior.
 
 
 class _Seen:
@@ -42,8 +42,23 @@ class _Seen:
             self.points = np.concatenate([self.points, fresh])
             self.values = np.concatenate([self.values, log_density(fresh)])
             self.laws = np.concatenate([self.laws, guide.log_density(fresh)])
-            guide = guide.refit(self.points, self.values, self.laws)
+            guide = guide.refit(self.points, _finite(self.values), self.laws)
         return guide
+
+
+def _finite(values: Values) -> Values:
+    """The values, where those that failed count as the worst that did not.
+
+    Raises:
+        FittingError: all of them failed.
+    """
+    fine = values[np.isfinite(values)]
+    if not fine.size:
+        raise FittingError(
+            f"the log-likelihood is not a finite number at any of {len(values)} places under the "
+            "priors; narrow them, or mend the likelihood there"
+        )
+    return np.where(np.isfinite(values), values, fine.min())
 
 
 def infer_variational(
@@ -62,7 +77,7 @@ def infer_variational(
     is too far off. The draws are the guide's, unweighed.
 
     Source: Knoblauch, Jewson & Damoulas (2022), Journal of Machine Learning Research 23, for the
-    weight; `Guide` for how it is minimised.
+    weight; `normal_guide` and `flow_guide` for how it is minimised.
     """
     rng, space = generator_for(objective.words, "variational"), objective.space
     worlds = objective.worlds
@@ -109,7 +124,7 @@ def _begin(
     space = objective.space
     count = max(int(_SCREEN * budget / objective.worlds), 8)
     points = space.quantiles(np.clip(rng.uniform(size=(count, space.size)), 0.01, 0.99))
-    values = averaged(objective, evidence, average, points) / weight
+    values = _finite(averaged(objective, evidence, average, points) / weight)
     mean = points[int(np.argmax(values))].astype(np.float64)
     spread = points.std(axis=0)
     precision = np.diag(1 / np.maximum(spread, 1e-6) ** 2)
