@@ -30,7 +30,7 @@ import numpy as np
 import lpm
 from tests.studies.peer_problems import Problem, Simulator, boarding_school, epidemic
 from tests.studies.peer_reference import refer
-from tests.studies.peer_summary import summarise
+from tests.studies.peer_summary import OURS, summarise
 from tests.studies.record import finish, machine_load
 
 SCRIPTS = Path(__file__).parent / "peers"
@@ -42,7 +42,7 @@ PEERS = {  # Method: environment and script.
     "sbi, SNPE": ("sbi", "with_sbi.py"),
 }
 AT_ONCE = ("sbi, NPE",)  # One training serves the data of all truths.
-METHODS = ("lpm.posterior", "lpm.calibrate", *PEERS)
+METHODS = (*OURS, *PEERS)
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,25 @@ def by_posterior(problem: Problem, number: int, size: Size) -> list[dict[str, An
             problem.series(number),
             keys=_keys("posterior", number, 2),
             method="ensemble",
+            budget=budget,
+            fields=problem.fields,
+            progress=False,
+        )
+        return found.summary()["mean"].to_numpy(), found.runs
+
+    return _for_budgets(mean, number, size)
+
+
+def by_variational(problem: Problem, number: int, size: Size) -> list[dict[str, Any]]:
+    """`lpm.posterior` by its normal guide, with up to eight keys as the budget allows."""
+
+    def mean(budget: int) -> tuple[Any, int]:
+        worlds = min(max(budget // (48 * (2 * len(problem.fields) + 1)), 1), 8)
+        found = lpm.posterior(
+            problem.scenario,
+            problem.town,
+            problem.series(number),
+            keys=_keys("posterior", number, worlds),
             budget=budget,
             fields=problem.fields,
             progress=False,
@@ -212,7 +231,7 @@ def run_problem(
 ) -> dict[str, Any]:
     """Estimates of all methods for all truths, and the reference."""
     truths = range(len(problem.data))
-    ours = {"lpm.posterior": by_posterior, "lpm.calibrate": by_calibrate}
+    ours = dict(zip(OURS, (by_posterior, by_variational, by_calibrate), strict=True))
     rows: dict[str, list[dict[str, Any]]] = {}
     for method in methods:
         rows[method] = []

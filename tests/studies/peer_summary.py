@@ -7,7 +7,7 @@ import numpy as np
 
 from lpm.fitting.chance import generator_for
 
-OURS = ("lpm.posterior", "lpm.calibrate")
+OURS = ("lpm.posterior", "lpm.posterior, variational", "lpm.calibrate")
 _DRAWS = 500  # Of truths with replacement, for the spread.
 
 
