@@ -356,6 +356,14 @@ def test_memory_of_an_accelerator_is_counted_apart(monkeypatch):
     assert "about 0.5 GB of each accelerator, 1.0 GB are free" in told
 
 
+def test_freed_columns_count_until_the_allocator_gives_them_back():
+    need = memory.Need(building=100.0, columns=20.0, state=20.0, starting=0.0, working=10.0)
+    # 200 MB of Python, 200 MB of the compiler, and 40 bytes of a run beside 100 that stay.
+    assert need.total(10**6) == 4 * 10**8 + 10**6 * 140
+    # Nothing stays of larger ones, so that building takes the most, before anything is compiled.
+    assert need.total(10**7) == 2 * 10**8 + 10**7 * 100
+
+
 def test_small_runs_advance_together_and_need_memory_for_all():
     need = memory.Need(building=0.0, columns=0.0, state=10.0, starting=0.0, working=0.0)
     assert need.device(1_000, runs=8) == 80_000

@@ -123,7 +123,7 @@ def test_the_guide_finds_the_gamma_posterior(one):
     # 4,000 draws leave 1.1 % of it.
     close(found, 0.03, 0.05)
     assert found.runs <= 1600
-    assert found.diagnostics["pareto_k"] < 0.9  # The gamma's lower tail is below the normal's.
+    assert found.diagnostics["pareto_k"] < 0.7
 
 
 class Plane(lpm.Params):
@@ -178,7 +178,8 @@ def test_a_flow_bends_as_the_posterior_and_a_normal_guide_cannot(one):
         return abs(x.std() / sd - 1), abs(y.mean() / middle - 1), (y - x**2).std()
 
     flow, normal = misses("flow"), misses("normal")
-    # Of ten keys the flow was off by 6 % and 9 % at most.
+    # Spreads of flows are mostly 3 to 14 % short here, those of normal guides 30 to 60 %. A key
+    # in ten or so ends farther off, with a Pareto k above 1.
     assert flow[0] < 0.15
     assert flow[1] < 0.25
     assert flow[2] == pytest.approx(np.sqrt((exact * (v - u**2) ** 2).sum()), rel=0.25)
@@ -272,6 +273,7 @@ def test_requests_that_cannot_succeed_are_refused_before_a_run(one, tmp_path):
     wrong("needs at least 120", method="ensemble", budget=100)
     wrong("needs at least 300", method="variational", budget=100)
     wrong("guide = 'square'; it is one of", guide="square")
+    wrong("guide = 'flow' goes with method='variational'", guide="flow", method="smc")
     wrong("needs at least 200", method="smc", budget=100)
     wrong("can simulate", lambda run: run.observed["cases"][-1], method="ensemble")
     wrong("can simulate", lambda run: run.observed["cases"][-1], method="amortised", budget=5000)
@@ -289,17 +291,17 @@ def test_a_guide_keeps_away_from_where_runs_fail(one):
         return jnp.where(u < 0, jnp.nan, -50 * v**2)
 
     found = posterior(plane, one, half, keys=[0], budget=1000)
+    # Half a normal law has mean 0.80 and sd 0.60: a normal one of these holds 9 % below 0.
     assert (found.points[:, 0] < 0).mean() < 0.1
-    # Half a normal law has mean 0.80 and sd 0.60.
-    assert found.points[:, 0].mean() == pytest.approx(0.8, abs=0.3)
-    assert found.points[:, 1].std() == pytest.approx(0.1, rel=0.2)
+    assert found.points[:, 0].mean() == pytest.approx(0.8, abs=0.3)  # Half its sd.
+    assert found.points[:, 1].std() == pytest.approx(0.1, rel=0.05)  # Four times 1.1 %.
 
 
 def test_a_likelihood_that_fails_everywhere_is_named(one):
     def never(run):
         return jnp.where(run.observed["u"][-1] == 0, 0.0, jnp.nan)
 
-    with pytest.raises(FittingError, match="at any of 60 places under the priors"):
+    with pytest.raises(FittingError, match="at any of 60 places that were tried"):
         posterior(plane, one, never, keys=[0], budget=400)
 
 

@@ -17,6 +17,7 @@ from ..errors import FittingError
 from .chance import generator_for
 from .emulator import Levels
 from .evidence import Evidence, as_key, run_each
+from .flows import import_flowjax
 from .objective import Objective
 
 _DRAWS = 1  # Of the noise for each run: more would put one run into both training and validation.
@@ -109,10 +110,13 @@ def read_amortised(path: Path, elements: int) -> Amortised:
 
 def _blank_flow(key: Any, elements: int, summaries: int) -> Any:
     """A flow that has learnt nothing."""
-    flows, _, laws = _import_flows()
+    flowjax = import_flowjax("amortised")
     with jax.numpy_rank_promotion("allow"):
-        return flows.masked_autoregressive_flow(
-            key, base_dist=laws.Normal(jnp.zeros(elements)), cond_dim=summaries, flow_layers=4
+        return flowjax.flows.masked_autoregressive_flow(
+            key,
+            base_dist=flowjax.distributions.Normal(jnp.zeros(elements)),
+            cond_dim=summaries,
+            flow_layers=4,
         )
 
 
@@ -125,7 +129,7 @@ def infer_amortised(objective: Objective, evidence: Evidence, budget: int) -> Am
     Source: Papamakarios & Murray (2016), Advances in Neural Information Processing Systems 29;
     Papamakarios, Pavlakou & Murray (2017), the same 30, for the flow.
     """
-    _, train, _ = _import_flows()
+    flowjax = import_flowjax("amortised")
     rng, size = generator_for(objective.words, "amortised"), objective.space.size
     known = ~np.isnan(evidence.observed)
     power = int(np.ceil(np.log2(budget)))
@@ -148,7 +152,7 @@ def infer_amortised(objective: Objective, evidence: Evidence, budget: int) -> Am
     scores = np.repeat(ndtri(levels[fine]), _DRAWS, axis=0)
     first, second, last = jax.random.split(jax.random.fold_in(key, 1), 3)
     with jax.numpy_rank_promotion("allow"):
-        flow, _ = train.fit_to_data(
+        flow, _ = flowjax.train.fit_to_data(
             second,
             _blank_flow(first, size, count),
             (jnp.asarray(scores, jnp.float32), jnp.asarray(sums, jnp.float32)),
@@ -158,13 +162,3 @@ def infer_amortised(objective: Objective, evidence: Evidence, budget: int) -> Am
             show_progress=False,
         )
     return Amortised(flow, centre, width, directions, float(np.abs(sums).max()), known, last)
-
-
-def _import_flows() -> tuple[Any, Any, Any]:
-    try:
-        import flowjax.distributions as laws
-        import flowjax.flows as flows
-        import flowjax.train as train
-    except ImportError as error:
-        raise FittingError("amortised needs flowjax: pip install 'lpm[infer]'") from error
-    return flows, train, laws

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Array, Float
 
-from ..errors import FittingError
 from ..population.seeds import Generator
 from .evidence import as_key
+from .flows import import_flowjax
 from .normal_guide import NormalGuide, Values
 from .objective import Points
 
@@ -19,7 +20,7 @@ _LAYERS, _WIDTH = 3, 16
 _KNOTS, _WITHIN = 8, 6.0  # Of its splines, beyond which a flow leaves points where they are.
 _WIDER = 4.0  # Times the root of the normal guide, which misses the tails of other shapes.
 _ITERATIONS, _RATE = 400, 5e-3  # Of adam, at each refit.
-_DEEP = 20.0  # Below the best log-density, beyond which it no longer matters how far below.
+_DEEP = 20.0  # And 1 for each element, below the best: beyond, how far does not matter.
 _HELD = 0.2  # Of the points, by which the best iteration is chosen.
 
 
@@ -30,7 +31,7 @@ class FlowGuide:
     Attributes:
         normal: a law, wider than the guide it starts from, whose units the flow works in.
         flow: of flowjax, of the standardised points.
-        room: points it is refitted to at most, so that refits share one compiled program.
+        room: points it sees at most, so that all rounds share their compiled programs.
     """
 
     normal: NormalGuide
@@ -45,11 +46,15 @@ class FlowGuide:
         return self.normal.mean + z @ self.normal.root.T
 
     def log_density(self, points: Points) -> Values:
-        """The flow's, in the units of the points."""
-        z = jnp.asarray(self.normal.standard(points), jnp.float32)
+        """The flow's, in the units of the points, of which there is room for all."""
         with jax.numpy_rank_promotion("allow"):
-            found = np.asarray(_log_prob(self.flow, z), np.float64)
-        return found - np.log(np.diag(self.normal.root)).sum()
+            found = np.asarray(_log_prob(self.flow, self._padded(points)), np.float64)
+        return found[: len(points)] - np.log(np.diag(self.normal.root)).sum()
+
+    def _padded(self, points: Points) -> Float[Array, "room element"]:
+        """Standardised, and filled up with zeros, so that all rounds share a program."""
+        z = np.pad(self.normal.standard(points), ((0, self.room - len(points)), (0, 0)))
+        return jnp.asarray(z, jnp.float32)
 
     def refit(self, points: Points, values: Values, _laws: Values) -> "FlowGuide":
         """Descend the variance over all points; the iteration that is best on points held out.
@@ -57,48 +62,36 @@ class FlowGuide:
         All count alike: those that are unlikely keep the flow from growing where they are.
         """
         short = self.room - len(points)
-        below = np.maximum(values - values.max(), -_DEEP - len(self.normal.mean))
-        z = np.pad(self.normal.standard(points), ((0, short), (0, 0)))
-        level, counts = np.pad(below, (0, short)), np.arange(self.room) < self.room - short
+        level = np.maximum(values - values.max(), -_DEEP - len(self.normal.mean))
+        counts = np.arange(self.room) < len(points)
         held = np.arange(self.room) % round(1 / _HELD) == 0
         moved, fixed = eqx.partition(self.flow, eqx.is_inexact_array)
         with jax.numpy_rank_promotion("allow"):
             best = _fit(
                 moved,
                 fixed,
-                jnp.asarray(z, jnp.float32),
-                jnp.asarray(level, jnp.float32),
-                jnp.asarray(counts * ~held, jnp.float32),
-                jnp.asarray(counts * held, jnp.float32),
+                self._padded(points),
+                jnp.asarray(np.pad(level, (0, short)), jnp.float32),
+                jnp.asarray(counts & ~held, jnp.float32),
+                jnp.asarray(counts & held, jnp.float32),
             )
         return replace(self, flow=eqx.combine(best, fixed))
 
 
-def need_flowjax() -> None:
-    """Refuse a flow before a run, where it could not be made.
+def flow_about(normal: NormalGuide, room: int, words: Any) -> FlowGuide:
+    """A flow that has learnt nothing yet, with room for so many points.
 
     Raises:
         FittingError: flowjax is not installed.
     """
-    try:
-        import flowjax.flows  # noqa: F401
-    except ImportError as error:
-        raise FittingError("guide='flow' needs flowjax: pip install 'lpm[infer]'") from error
-
-
-def flow_about(normal: NormalGuide, room: int, words: Any) -> FlowGuide:
-    """A flow that has learnt nothing yet, to be refitted to so many points at most."""
-    import flowjax.flows
-    from flowjax.bijections import RationalQuadraticSpline
-    from flowjax.distributions import Normal
-
+    flowjax = import_flowjax("guide='flow'")
     size = len(normal.mean)
     normal = NormalGuide(normal.mean, _WIDER * normal.root)
     with jax.numpy_rank_promotion("allow"):
         flow = flowjax.flows.masked_autoregressive_flow(
             as_key(words, "flow guide"),
-            base_dist=Normal(jnp.zeros(size)),
-            transformer=RationalQuadraticSpline(knots=_KNOTS, interval=_WITHIN),
+            base_dist=flowjax.distributions.Normal(jnp.zeros(size)),
+            transformer=flowjax.bijections.RationalQuadraticSpline(knots=_KNOTS, interval=_WITHIN),
             flow_layers=_LAYERS,
             nn_width=_WIDTH,
         )
@@ -107,12 +100,19 @@ def flow_about(normal: NormalGuide, room: int, words: Any) -> FlowGuide:
 
 
 @eqx.filter_jit
-def _log_prob(flow: Any, z: jax.Array) -> jax.Array:
+def _log_prob(flow: Any, z: Float[Array, "room element"]) -> Float[Array, " room"]:
     return flow.log_prob(z)
 
 
 @eqx.filter_jit
-def _fit(moved: Any, fixed: Any, z: Any, level: Any, counts: Any, held: Any) -> Any:
+def _fit(
+    moved: Any,
+    fixed: Any,
+    z: Float[Array, "room element"],
+    level: Float[Array, " room"],
+    counts: Float[Array, " room"],
+    held: Float[Array, " room"],
+) -> Any:
     """The leaves of the flow at the best of the iterations."""
     adam = optax.chain(
         optax.clip_by_global_norm(10.0),

@@ -15,7 +15,7 @@ from .amortised import infer_amortised
 from .averaging import Average, choose_average
 from .ensemble_posterior import infer_ensemble, least_budget
 from .evidence import Evidence, LogLikelihood
-from .flow_guide import need_flowjax
+from .flows import import_flowjax
 from .journal import Journal
 from .objective import Objective
 from .placed import placed
@@ -184,8 +184,10 @@ def check_request(
         raise FittingError(f"method = {method!r}; it is one of {list(METHODS)}")
     if guide not in GUIDES:
         raise FittingError(f"guide = {guide!r}; it is one of {list(GUIDES)}")
-    if guide == "flow" and method == "variational":
-        need_flowjax()
+    if guide != "normal" and method != "variational":
+        raise FittingError(f"guide = {guide!r} goes with method='variational', not {method!r}")
+    if guide == "flow" or method == "amortised":
+        import_flowjax(f"guide={guide!r}" if guide == "flow" else f"method={method!r}")
     if not space.size:
         raise FittingError(f"fields {list(space.fields)} hold no elements; nothing to infer")
     if method in ("ensemble", "amortised"):

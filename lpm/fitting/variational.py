@@ -55,8 +55,8 @@ def _finite(values: Values) -> Values:
     fine = values[np.isfinite(values)]
     if not fine.size:
         raise FittingError(
-            f"the log-likelihood is not a finite number at any of {len(values)} places under the "
-            "priors; narrow them, or mend the likelihood there"
+            f"the log-likelihood is not a finite number at any of {len(values)} places that were "
+            "tried; narrow the priors, or mend the likelihood there"
         )
     return np.where(np.isfinite(values), values, fine.min())
 
@@ -94,7 +94,7 @@ def infer_variational(
         first = int(_NORMAL * draws)
         guide = seen.teach(guide, joint, first, rng)
         flow = flow_about(guide, draws, objective.words)
-        flow = flow.refit(seen.points, seen.values, seen.laws)
+        flow = flow.refit(seen.points, _finite(seen.values), seen.laws)
         found: NormalGuide | FlowGuide = seen.teach(flow, joint, draws - first, rng)
     else:
         found = seen.teach(guide, joint, draws, rng)
